@@ -1,0 +1,93 @@
+# What there is to run. It takes cargo and a Python of 3.10 or later; the rest goes into .venv.
+#
+# Stamps in .venv tell what is installed there, so that a second call builds only what has changed.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+# Folders count as well: their times tell that a file was removed.
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+	$(shell find src python -name __pycache__ -prune -o -print)
+
+# maturin sets this where it belongs. Anywhere else it makes programs that can't be linked.
+unexport PYO3_BUILD_EXTENSION_MODULE
+
+.NOTPARALLEL:
+.PHONY: help demo test test-rust test-python lint lint-rust lint-python dev clean tools
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo $(VENV)/.package ## train on noisy digits, with and without averages, and draw digits.png
+	@$(BIN)/python examples/digits.py --out digits.png
+	@echo "the picture is $(CURDIR)/digits.png"
+
+test: test-rust test-python ## build everything and run every test, Rust and Python
+
+test-rust: | tools
+	@cargo test --locked
+
+test-python: $(VENV)/.dev $(VENV)/.package
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documentation and dependencies
+	@git status --porcelain >$(VENV)/.status
+	@$(MAKE) --no-print-directory lint-rust lint-python
+	@git status --porcelain | diff $(VENV)/.status - || { echo "lint: the lines above were left behind"; exit 1; }
+	@echo "lint: nothing to complain of"
+
+lint-rust: export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+lint-rust: | tools
+	@echo "lint: Rust"
+	@cargo fmt --check
+	@cargo clippy --quiet --locked --all-targets -- --deny warnings
+	@cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
+	@cargo clippy --quiet --locked --no-default-features -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps
+	@# Rust users never meet Python; the third line makes sure that the first two would notice.
+	@! cargo tree --locked --edges normal --no-default-features --prefix none | grep -E '^(pyo3|numpy) '
+	@! cargo tree --locked --edges normal --prefix none | grep -E '^(pyo3|numpy) '
+	@cargo tree --locked --edges normal --features python --prefix none | grep -qE '^(pyo3|numpy) '
+
+lint-python:
+	@echo "lint: Python"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml shrew_ema
+
+dev: $(VENV)/.dev $(VENV)/.package ## make .venv, with the package and the tools for work on it
+
+clean: ## remove .venv and everything that was built
+	@rm -rf $(VENV) target dist digits.png .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find python tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# Asks before anything is made: without cargo, for one, maturin would set about downloading a Rust of its own.
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is not on the PATH: see https://rustup.rs"; exit 1; }
+	@[ -x $(BIN)/python ] || command -v $(PYTHON) >/dev/null || { \
+		echo "there is no $(PYTHON): make PYTHON=/path/to/python ..."; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "$(PYTHON) is older than 3.10: make PYTHON=/path/to/another ..."; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "$(PYTHON) lacks the module named above: on Debian, apt install python3-venv"; exit 1; }
+
+$(VENV)/.made: | tools
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1' # the first that reads dependency groups
+	@touch $@
+
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "installing the dependency group $(subst .,,$(@F))"
+	@$(PIP) install --group $(subst .,,$(@F))
+	@touch $@
+
+# The stamp is as old as the start of the build, so that what is edited meanwhile is built the next time.
+$(VENV)/.package: $(VENV)/.made $(SOURCES) | tools
+	@echo "building the package: a minute or two the first time"
+	@touch $@.new
+	@$(PIP) install .
+	@mv $@.new $@

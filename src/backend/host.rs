@@ -1,0 +1,175 @@
+//! Every framework in host memory is a backend: its tensors are lent in small batches to the engine.
+
+use super::{Backend, Source, Visit};
+use crate::descriptor::Descriptor;
+use crate::dtype::DType;
+use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
+use crate::error::{Error, Result};
+use crate::kernel::view::View;
+use crate::nonfinite::{NonFinite, Report};
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Tensors lent at a time. Guards are held for no longer than a batch takes, and never between calls.
+const BATCH: usize = 64;
+
+/// A framework whose tensors are in host memory: how to borrow one, and how to write one.
+pub trait HostMemory {
+    /// A handle on a parameter: cheap, and it sees what the optimizer writes.
+    type Tensor;
+    /// What keeps a tensor readable: a lock guard, or a copy where the framework lends nothing.
+    type Read<'a>
+    where
+        Self::Tensor: 'a;
+
+    /// How the work is spread over threads.
+    fn engine(&self) -> &Engine;
+
+    /// The same number for handles on the same memory: such handles share one [`HostMemory::Read`], because taking a
+    /// second read lock of one tensor hangs when a writer waits in between.
+    fn identity(tensor: &Self::Tensor) -> usize;
+
+    /// The tensor's dtype and shape; must not allocate for six dimensions or fewer, nor wait for a lock.
+    ///
+    /// # Errors
+    /// [`Error::layout`] if the tensor can't be read now.
+    fn describe(tensor: &Self::Tensor) -> Result<Descriptor>;
+
+    /// Whether [`HostMemory::write`] may write the tensor; must not wait for a lock.
+    ///
+    /// # Errors
+    /// [`Error::layout`] if not.
+    fn writable(tensor: &Self::Tensor) -> Result<()>;
+
+    /// Makes the tensor readable.
+    ///
+    /// # Errors
+    /// [`Error::layout`] if that is not possible.
+    fn read(tensor: &Self::Tensor) -> Result<Self::Read<'_>>;
+
+    /// The tensor's memory.
+    ///
+    /// # Errors
+    /// [`Error::layout`] if it can't be lent.
+    fn view<'g>(tensor: &'g Self::Tensor, read: &'g Self::Read<'_>) -> Result<View<'g>>;
+
+    /// Writes the tensor; [`Engine::assign`] does the casting.
+    ///
+    /// # Errors
+    /// [`Error::layout`] if that is not possible.
+    fn write(&self, tensor: &Self::Tensor, values: &View<'_>) -> Result<()>;
+}
+
+/// Calls `work(range, views)` for batch after batch of tensors.
+fn batches<H: HostMemory>(
+    params: &[H::Tensor],
+    mut work: impl FnMut(Range<usize>, &[View<'_>]) -> Result<()>,
+) -> Result<()> {
+    for start in (0..params.len()).step_by(BATCH) {
+        let batch = &params[start..params.len().min(start + BATCH)];
+        let identities: SmallVec<[usize; BATCH]> = batch.iter().map(H::identity).collect();
+        let mut reads: SmallVec<[Option<H::Read<'_>>; BATCH]> = SmallVec::new();
+        let mut owners: SmallVec<[usize; BATCH]> = SmallVec::new();
+        for (i, tensor) in batch.iter().enumerate() {
+            let owner = identities[..i].iter().position(|&other| other == identities[i]);
+            reads.push(match owner {
+                Some(_) => None,
+                None => Some(H::read(tensor).map_err(|error| error.at(start + i))?),
+            });
+            owners.push(owner.unwrap_or(i));
+        }
+        let mut views: SmallVec<[View<'_>; BATCH]> = SmallVec::new();
+        for (i, tensor) in batch.iter().enumerate() {
+            let read = reads[owners[i]].as_ref().expect("the first handle of each identity was read");
+            views.push(H::view(tensor, read).map_err(|error| error.at(start + i))?);
+        }
+        work(start..start + batch.len(), &views)?;
+    }
+    Ok(())
+}
+
+/// Another thread may reshape a tensor between the checks of a call and its pass.
+fn unchanged(view: &View<'_>, elements: usize, index: usize) -> Result<()> {
+    if view.elements() == elements {
+        return Ok(());
+    }
+    let problem = format!("has {} elements now and had {elements} when the call began", view.elements());
+    Err(Error::layout(problem).at(index))
+}
+
+impl<H: HostMemory> Backend for H {
+    type Tensor = H::Tensor;
+    type Shadows = HostShadows;
+    type Backup = HostBackup;
+
+    fn describe(&self, params: &[Self::Tensor], each: Visit<'_>) -> Result<()> {
+        for (index, tensor) in params.iter().enumerate() {
+            let found = H::describe(tensor).map_err(|error| error.at(index))?;
+            each(index, found.dtype, &found.shape)?;
+        }
+        Ok(())
+    }
+
+    fn writable(&self, params: &[Self::Tensor]) -> Result<()> {
+        let each = |(index, tensor)| H::writable(tensor).map_err(|error| error.at(index));
+        params.iter().enumerate().try_for_each(each)
+    }
+
+    fn shadows(
+        &self,
+        params: &[Self::Tensor],
+        dtypes: &[DType],
+        horizons: usize,
+        report: &Report,
+    ) -> Result<Self::Shadows> {
+        let mut shadows = HostShadows::with_room(horizons, params.len());
+        batches::<H>(params, |range, views| {
+            for (index, view) in range.zip(views) {
+                self.engine().shadow(&mut shadows, view, dtypes[index], report);
+            }
+            Ok(())
+        })?;
+        Ok(shadows)
+    }
+
+    fn average(
+        &self,
+        to: &mut Self::Shadows,
+        params: &[Self::Tensor],
+        alphas: &[f64],
+        on: NonFinite,
+        report: &Report,
+    ) -> Result<()> {
+        batches::<H>(params, |range, views| {
+            let start = range.start;
+            for (index, view) in range.clone().zip(views) {
+                unchanged(view, to.get(0, index).elements(), index)?;
+            }
+            self.engine().average(to, range, |index| views[index - start], alphas, on, report);
+            Ok(())
+        })
+    }
+
+    fn backup(&self, params: &[Self::Tensor], into: &mut Self::Backup) -> Result<()> {
+        batches::<H>(params, |range, views| {
+            let start = range.start;
+            self.engine().backup(into, range, |index| views[index - start]);
+            Ok(())
+        })
+    }
+
+    fn write(&self, params: &[Self::Tensor], from: Source<'_, Self>) -> Result<()> {
+        for (index, tensor) in params.iter().enumerate() {
+            let values = match &from {
+                Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
+                Source::Backup(backup) => backup.get(index),
+            };
+            HostMemory::write(self, tensor, &values.view()).map_err(|error| error.at(index))?;
+        }
+        Ok(())
+    }
+
+    fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
+        Ok(shadows.get(horizon, index).clone())
+    }
+}

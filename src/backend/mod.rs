@@ -1,0 +1,97 @@
+//! What a framework offers so that its models can be averaged: batched verbs, or just access to its host memory.
+
+mod host;
+#[cfg(feature = "ndarray")]
+pub mod ndarray;
+
+use crate::dtype::DType;
+use crate::engine::Buffer;
+use crate::error::Result;
+use crate::nonfinite::{NonFinite, Report};
+
+pub use host::HostMemory;
+
+/// What [`Backend::describe`] calls for each tensor: with its index, dtype and shape.
+pub type Visit<'a> = &'a mut dyn FnMut(usize, DType, &[usize]) -> Result<()>;
+
+/// A framework, wherever its tensors live. Every verb takes a whole model, so that a backend can make all its checks
+/// before its first write, and launch its work once.
+///
+/// Frameworks with tensors in host memory implement [`HostMemory`] instead, and get this from it.
+pub trait Backend {
+    /// A handle on a parameter: cheap, and it sees what the optimizer writes.
+    type Tensor;
+    /// The averages of a whole model.
+    type Shadows;
+    /// The values of a whole model at some moment.
+    type Backup: Default;
+
+    /// Calls `each` for every tensor in order, and stops at the first error of `each`.
+    ///
+    /// # Errors
+    /// What `each` returns, or that a tensor can't be read now.
+    fn describe(&self, params: &[Self::Tensor], each: Visit<'_>) -> Result<()>;
+
+    /// Whether [`Backend::write`] may write every tensor.
+    ///
+    /// # Errors
+    /// If not, for the first such tensor.
+    fn writable(&self, params: &[Self::Tensor]) -> Result<()>;
+
+    /// Averages that start as copies of the parameters: `horizons` of each tensor, in the dtype given for it. The
+    /// report counts elements that are NaN or infinite.
+    ///
+    /// # Errors
+    /// If a tensor can't be read.
+    fn shadows(
+        &self,
+        params: &[Self::Tensor],
+        dtypes: &[DType],
+        horizons: usize,
+        report: &Report,
+    ) -> Result<Self::Shadows>;
+
+    /// Averages every parameter in, each horizon with its α; elements that `on` refuses go to the report.
+    ///
+    /// # Errors
+    /// If a tensor can't be read, and then preferably before the first write.
+    fn average(
+        &self,
+        to: &mut Self::Shadows,
+        params: &[Self::Tensor],
+        alphas: &[f64],
+        on: NonFinite,
+        report: &Report,
+    ) -> Result<()>;
+
+    /// Copies every parameter, bit for bit; the memory of an earlier backup is used again.
+    ///
+    /// # Errors
+    /// If a tensor can't be read.
+    fn backup(&self, params: &[Self::Tensor], into: &mut Self::Backup) -> Result<()>;
+
+    /// Writes every parameter: averages cast to nearest, a backup bit for bit.
+    ///
+    /// # Errors
+    /// If a tensor can't be written.
+    fn write(&self, params: &[Self::Tensor], from: Source<'_, Self>) -> Result<()>;
+
+    /// The averages of one tensor at one horizon, in host memory. Later passes don't change what was given out.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer>;
+}
+
+/// What [`Backend::write`] writes.
+pub enum Source<'a, B: Backend + ?Sized> {
+    /// The averages of one horizon.
+    Averages {
+        /// The averages of all horizons.
+        shadows: &'a B::Shadows,
+        /// The one to write.
+        horizon: usize,
+    },
+    /// The values that were backed up.
+    Backup(&'a B::Backup),
+}

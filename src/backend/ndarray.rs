@@ -1,0 +1,254 @@
+//! Arrays of the `ndarray` crate: shared behind a lock as handles on parameters, or borrowed as views.
+
+use super::HostMemory;
+use crate::descriptor::{Descriptor, Shape};
+use crate::dtype::Element;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::kernel::view::{View, ViewMut};
+use ::ndarray::{Array, ArrayBase, ArrayD, Data, DataMut, Dimension};
+use half::{bf16, f16};
+use smallvec::SmallVec;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+
+/// A parameter that a model, an optimizer and an EMA have in common.
+pub type Shared<T> = Arc<RwLock<ArrayD<T>>>;
+
+/// A parameter as handed to `EMA::<NdArray>`.
+///
+/// ```
+/// use shrew_ema::backend::ndarray::{Handle, share};
+/// let weights = share(ndarray::arr2(&[[1.0_f32, 2.0], [3.0, 4.0]]));
+/// let handle = Handle::from(&weights); // both see what either writes
+/// # let _ = handle;
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum Handle {
+    /// 64 bits.
+    F64(Shared<f64>),
+    /// 32 bits.
+    F32(Shared<f32>),
+    /// IEEE half precision.
+    F16(Shared<f16>),
+    /// bfloat16.
+    BF16(Shared<bf16>),
+}
+
+/// Shares an array.
+pub fn share<T, D: Dimension>(array: Array<T, D>) -> Shared<T> {
+    Arc::new(RwLock::new(array.into_dyn()))
+}
+
+macro_rules! handles {
+    ($($variant:ident $type:ty,)*) => {
+        $(impl From<&Shared<$type>> for Handle {
+            fn from(shared: &Shared<$type>) -> Self {
+                Handle::$variant(Arc::clone(shared))
+            }
+        }
+
+        impl From<Shared<$type>> for Handle {
+            fn from(shared: Shared<$type>) -> Self {
+                Handle::$variant(shared)
+            }
+        })*
+    };
+}
+
+handles! { F64 f64, F32 f32, F16 f16, BF16 bf16, }
+
+/// Evaluates an expression with the shared array of a handle, whatever its type.
+macro_rules! each {
+    ($handle:expr, $shared:ident => $body:expr) => {
+        match $handle {
+            Handle::F64($shared) => $body,
+            Handle::F32($shared) => $body,
+            Handle::F16($shared) => $body,
+            Handle::BF16($shared) => $body,
+        }
+    };
+}
+
+/// The backend of models made of [`Handle`]s.
+#[derive(Clone, Debug, Default)]
+pub struct NdArray {
+    engine: Engine,
+}
+
+impl NdArray {
+    /// With another way of spreading work over threads.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+}
+
+/// A lent array, and its values in logical order where the array itself has gaps in memory.
+#[derive(Debug)]
+pub struct Lent<'a, T> {
+    guard: RwLockReadGuard<'a, ArrayD<T>>,
+    packed: Option<ArrayD<T>>,
+}
+
+/// A lent array of any type.
+#[derive(Debug)]
+pub enum Read<'a> {
+    /// 64 bits.
+    F64(Lent<'a, f64>),
+    /// 32 bits.
+    F32(Lent<'a, f32>),
+    /// IEEE half precision.
+    F16(Lent<'a, f16>),
+    /// bfloat16.
+    BF16(Lent<'a, bf16>),
+}
+
+/// Waiting would be for ever where the caller itself holds the lock.
+fn refusal<G>(error: TryLockError<G>) -> Error {
+    match error {
+        TryLockError::WouldBlock => Error::layout("is locked: give the guard back before the call"),
+        TryLockError::Poisoned(_) => Error::layout("is poisoned: a thread panicked while it wrote the parameter"),
+    }
+}
+
+fn descriptor<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Descriptor> {
+    Ok(Descriptor::new(T::DTYPE, shared.try_read().map_err(refusal)?.shape()))
+}
+
+fn lend<T: Element>(shared: &RwLock<ArrayD<T>>) -> Lent<'_, T> {
+    // A panic elsewhere after the checks of the call leaves numbers, and those are averaged as they are.
+    let guard = shared.read().unwrap_or_else(PoisonError::into_inner);
+    let packed = guard.as_slice_memory_order().is_none().then(|| guard.as_standard_layout().into_owned());
+    Lent { guard, packed }
+}
+
+impl<T: Element> Lent<'_, T> {
+    fn view(&self) -> Result<View<'_>> {
+        self.packed.as_ref().unwrap_or(&self.guard).try_into()
+    }
+}
+
+impl HostMemory for NdArray {
+    type Tensor = Handle;
+    type Read<'a> = Read<'a>;
+
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    fn identity(tensor: &Handle) -> usize {
+        each!(tensor, shared => Arc::as_ptr(shared).addr())
+    }
+
+    fn describe(tensor: &Handle) -> Result<Descriptor> {
+        each!(tensor, shared => descriptor(shared))
+    }
+
+    fn writable(tensor: &Handle) -> Result<()> {
+        each!(tensor, shared => shared.try_write().map(drop).map_err(refusal))
+    }
+
+    fn read(tensor: &Handle) -> Result<Read<'_>> {
+        Ok(match tensor {
+            Handle::F64(shared) => Read::F64(lend(shared)),
+            Handle::F32(shared) => Read::F32(lend(shared)),
+            Handle::F16(shared) => Read::F16(lend(shared)),
+            Handle::BF16(shared) => Read::BF16(lend(shared)),
+        })
+    }
+
+    fn view<'g>(_: &'g Handle, read: &'g Read<'_>) -> Result<View<'g>> {
+        match read {
+            Read::F64(lent) => lent.view(),
+            Read::F32(lent) => lent.view(),
+            Read::F16(lent) => lent.view(),
+            Read::BF16(lent) => lent.view(),
+        }
+    }
+
+    fn write(&self, tensor: &Handle, values: &View<'_>) -> Result<()> {
+        each!(tensor, shared => {
+            let mut array = shared.write().unwrap_or_else(PoisonError::into_inner);
+            write_array(&mut *array, values, &self.engine)
+        })
+    }
+}
+
+/// Where the first element lies in memory order: negative strides begin at the far end.
+fn first(shape: &[usize], strides: &[isize]) -> usize {
+    let back = |(&extent, &stride): (&usize, &isize)| extent.saturating_sub(1) * stride.min(0).unsigned_abs();
+    shape.iter().zip(strides).map(back).sum()
+}
+
+fn gaps() -> Error {
+    Error::config("array", "one with gaps in memory", "contiguous in some order, as as_standard_layout() makes it")
+}
+
+/// A view of an array or an `ArrayView` that is contiguous in memory, in whatever order of axes.
+///
+/// ```
+/// use ndarray::Array2;
+/// use shrew_ema::View;
+/// let weights = Array2::<f32>::zeros((3, 4));
+/// assert_eq!(View::try_from(&weights.t())?.shape(), [4, 3]);
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> TryFrom<&'a ArrayBase<S, D>> for View<'a> {
+    type Error = Error;
+
+    fn try_from(array: &'a ArrayBase<S, D>) -> Result<Self> {
+        let (shape, strides) = (array.shape(), array.strides());
+        let memory = array.as_slice_memory_order().ok_or_else(gaps)?;
+        View::strided(memory, first(shape, strides), shape, strides)
+    }
+}
+
+/// Writes values, such as an average, into an array of any layout, cast to nearest.
+///
+/// ```
+/// use ndarray::Array2;
+/// use shrew_ema::backend::ndarray::assign;
+/// use shrew_ema::{Averages, Config, View};
+/// let mut weights = Array2::<f32>::ones((2, 3));
+/// let averages = Averages::new(&[View::try_from(&weights)?], Config::new(0.999)?)?;
+/// weights.fill(7.0);
+/// assign(&mut weights, &averages.shadow(0, 0)?)?;
+/// assert_eq!(weights, Array2::<f32>::ones((2, 3)));
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] unless array and values have one shape.
+pub fn assign<T, S, D>(array: &mut ArrayBase<S, D>, values: &View<'_>) -> Result<()>
+where
+    T: Element,
+    S: DataMut<Elem = T>,
+    D: Dimension,
+{
+    write_array(array, values, &Engine::default())
+}
+
+fn write_array<T, S, D>(array: &mut ArrayBase<S, D>, values: &View<'_>, engine: &Engine) -> Result<()>
+where
+    T: Element,
+    S: DataMut<Elem = T>,
+    D: Dimension,
+{
+    if array.shape() != values.shape() {
+        let (expected, found) = (values.shape().to_vec(), array.shape().to_vec());
+        return Err(Error::Shape { name: "array".to_owned(), expected, found });
+    }
+    let shape = Shape::from_slice(array.shape());
+    let strides: SmallVec<[isize; 6]> = array.strides().into();
+    if let Some(memory) = array.as_slice_memory_order_mut() {
+        let mut target = ViewMut::strided(memory, first(&shape, &strides), &shape, &strides)?;
+        engine.assign(&mut target, values);
+        return Ok(());
+    }
+    let mut packed = vec![T::zeroed(); array.len()];
+    engine.assign(&mut ViewMut::from(&mut packed[..]), values);
+    for (target, value) in array.iter_mut().zip(packed) {
+        *target = value;
+    }
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! The EMA of a model that is held by handles: training values in the model, or averages, and never a mixture.
+
+use crate::backend::{Backend, HostMemory, Source};
+use crate::descriptor::Descriptor;
+use crate::engine::Buffer;
+use crate::error::{Error, Result};
+use crate::ledger::{Config, Ledger, Pass};
+use crate::nonfinite::Report;
+use crate::notice::Notice;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// Exponential moving averages of a model's parameters.
+///
+/// The model is in one of two states. In *Training* it holds the training values, and [`update`](EMA::update) averages
+/// them; [`apply`](EMA::apply) backs them up and writes the averages over them. In *Applied*, the model is evaluated, and
+/// [`restore`](EMA::restore) puts the training values back, bit for bit. What would lose or mix values is refused:
+/// updating or applying while Applied.
+///
+/// All checks of all tensors come before the first write, so that a refused call changes nothing.
+///
+/// A training loop, with a model of `ndarray` arrays:
+///
+/// ```
+/// use ndarray::arr1;
+/// use shrew_ema::EMA;
+/// use shrew_ema::backend::ndarray::{Handle, NdArray, share};
+///
+/// // A line through noisy points, by stochastic gradient descent with a rate that keeps it jittering.
+/// let points: Vec<(f32, f32)> =
+///     (0..256).map(|i| (i as f32 / 256.0, 2.0 * i as f32 / 256.0 + (i * 7919 % 11) as f32 / 11.0)).collect();
+/// let weights = share(arr1(&[0.0_f32, 0.0]));
+/// let params = vec![Handle::from(&weights)];
+/// let mut ema = EMA::<NdArray>::new(params.clone(), 0.999)?;
+///
+/// for step in 0..4000 {
+///     let (x, y) = points[step * 97 % 256];
+///     {
+///         let mut w = weights.write().unwrap();
+///         let error = w[[0]] * x + w[[1]] - y;
+///         w[[0]] -= 0.3 * error * x;
+///         w[[1]] -= 0.3 * error;
+///     } // the lock is given back before the update
+///     ema.update_with_warmup(&params)?;
+/// }
+///
+/// let loss = || {
+///     let w = weights.read().unwrap();
+///     points.iter().map(|&(x, y)| (w[[0]] * x + w[[1]] - y).powi(2)).sum::<f32>() / 256.0
+/// };
+/// let raw = loss();
+/// let averaged = {
+///     let _applied = ema.applied()?; // the averages are in the model until this guard goes
+///     loss()
+/// };
+/// assert!(averaged < raw);
+/// assert_eq!(loss(), raw);
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+pub struct EMA<B: Backend> {
+    backend: B,
+    params: Vec<B::Tensor>,
+    ledger: Ledger,
+    shadows: B::Shadows,
+    backup: B::Backup,
+    /// The horizon that the model holds, in Applied.
+    applied: Option<usize>,
+    report: Report,
+}
+
+impl<B: Backend> EMA<B> {
+    /// Averages of `params`, starting as copies of them, in 64 bits, with a constant decay such as 0.999.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a tensor or unless `decay` is a number in [0, 1]; [`Error::NonFinite`] if a parameter is
+    /// NaN or infinite; [`Error::Layout`] if one can't be read.
+    pub fn new(params: Vec<B::Tensor>, decay: f64) -> Result<Self>
+    where
+        B: Default,
+    {
+        Self::with_config(params, Config::new(decay)?)
+    }
+
+    /// Averages of `params`, which are called "0", "1" and so on.
+    ///
+    /// # Errors
+    /// As [`EMA::new`], and [`Error::DType`] if an average would be narrower than its parameter.
+    pub fn with_config(params: Vec<B::Tensor>, config: Config) -> Result<Self>
+    where
+        B: Default,
+    {
+        let names = (0..params.len()).map(|index| index.to_string()).collect();
+        Self::with_backend(B::default(), names, params, config)
+    }
+
+    /// Averages of tensors that have names, which messages and files use.
+    ///
+    /// # Errors
+    /// As [`EMA::with_config`], and [`Error::Config`] if two tensors have one name.
+    pub fn named(params: impl IntoIterator<Item = (String, B::Tensor)>, config: Config) -> Result<Self>
+    where
+        B: Default,
+    {
+        let (names, params) = params.into_iter().unzip();
+        Self::with_backend(B::default(), names, params, config)
+    }
+
+    /// As [`EMA::named`], in a backend that has something to carry: threads, a stream, a module.
+    ///
+    /// # Errors
+    /// As [`EMA::named`].
+    ///
+    /// # Panics
+    /// Unless there is a name for each tensor.
+    pub fn with_backend(backend: B, names: Vec<String>, params: Vec<B::Tensor>, config: Config) -> Result<Self> {
+        assert_eq!(names.len(), params.len(), "a name for each tensor");
+        let label = |error| match error {
+            Error::Layout { index, problem, .. } => Error::Layout { index, name: names[index].clone(), problem },
+            other => other,
+        };
+        let mut descriptors = Vec::with_capacity(params.len());
+        let mut each = |_, dtype, shape: &[usize]| {
+            descriptors.push(Descriptor::new(dtype, shape));
+            Ok(())
+        };
+        backend.describe(&params, &mut each).map_err(label)?;
+        let ledger = Ledger::new(names, descriptors, config)?;
+        let mut report = Report::new(params.len());
+        let shadows = backend.shadows(&params, ledger.dtypes(), ledger.horizons(), &report);
+        let shadows = shadows.map_err(|error| ledger.label(error))?;
+        ledger.check_start(&mut report)?;
+        Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), applied: None, report })
+    }
+
+    /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
+    ///
+    /// `params` are mostly the handles of the construction; others of the same shapes and dtypes may be given.
+    ///
+    /// # Errors
+    /// [`Error::State`] while Applied; [`Error::Names`], [`Error::DType`] or [`Error::Shape`] if the parameters are not
+    /// those of the construction; [`Error::Layout`] if one can't be read. Nothing is changed then.
+    /// [`Error::NonFinite`] if some became NaN or infinite under [`NonFinite::Raise`](crate::NonFinite::Raise): the call
+    /// is made and counted, and those elements kept their old averages.
+    pub fn update(&mut self, params: &[B::Tensor]) -> Result<()> {
+        self.pass("update", Some(params), false)
+    }
+
+    /// As [`EMA::update`], with the decay `min(d, (1 + t)/(10 + t))`, which forgets the initial values faster.
+    ///
+    /// # Errors
+    /// As [`EMA::update`].
+    pub fn update_with_warmup(&mut self, params: &[B::Tensor]) -> Result<()> {
+        self.pass("update_with_warmup", Some(params), true)
+    }
+
+    /// One call of `update` or its like, with other parameters than those held or with these.
+    pub(crate) fn pass(&mut self, call: &'static str, params: Option<&[B::Tensor]>, warmup: bool) -> Result<()> {
+        self.refuse_applied(call, "restore() first, or the average would be averaged into itself")?;
+        let params = params.unwrap_or(&self.params);
+        check(&self.backend, &self.ledger, params)?;
+        if self.ledger.plan(warmup) == Pass::Average {
+            let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
+            let average = self.backend.average(&mut self.shadows, params, alphas, on, &self.report);
+            average.map_err(|error| self.ledger.label(error))?;
+        }
+        self.ledger.commit(call, &mut self.report)
+    }
+
+    /// Backs up the training values and writes the averages over them.
+    ///
+    /// # Errors
+    /// [`Error::State`] while Applied; the errors of [`EMA::update`] on parameters that changed; [`Error::Layout`] if one
+    /// can't be written. Nothing is changed then.
+    pub fn apply(&mut self) -> Result<()> {
+        self.apply_horizon(0)
+    }
+
+    /// As [`EMA::apply`], with the averages of one of several horizons.
+    ///
+    /// # Errors
+    /// As [`EMA::apply`], and [`Error::Config`] where there is no such horizon.
+    pub fn apply_horizon(&mut self, horizon: usize) -> Result<()> {
+        self.refuse_applied("apply", "restore() first, or the training values would be lost")?;
+        self.check_writing(horizon)?;
+        self.ledger.advise_on_share(horizon);
+        let backed_up = self.backend.backup(&self.params, &mut self.backup);
+        self.labelled(backed_up)?;
+        let averages = Source::Averages { shadows: &self.shadows, horizon };
+        let written = self.backend.write(&self.params, averages);
+        if written.is_err() && self.backend.write(&self.params, Source::Backup(&self.backup)).is_ok() {
+            return self.labelled(written);
+        }
+        // Also after a write that could be neither finished nor undone: `restore` can then be tried again.
+        self.applied = Some(horizon);
+        self.labelled(written)
+    }
+
+    /// Puts the training values back, bit for bit, after [`EMA::apply`]; else does nothing.
+    ///
+    /// # Errors
+    /// As [`EMA::apply`] on parameters that changed. The averages stay applied then, and the backup is kept.
+    pub fn restore(&mut self) -> Result<()> {
+        if self.applied.is_none() {
+            return Ok(());
+        }
+        check(&self.backend, &self.ledger, &self.params)?;
+        self.labelled(self.backend.writable(&self.params))?;
+        self.labelled(self.backend.write(&self.params, Source::Backup(&self.backup)))?;
+        self.applied = None;
+        Ok(())
+    }
+
+    /// Applies the averages until the guard that this gives goes, also by a panic.
+    ///
+    /// # Errors
+    /// As [`EMA::apply`].
+    pub fn applied(&mut self) -> Result<Applied<'_, B>> {
+        self.apply()?;
+        Ok(Applied { ema: self })
+    }
+
+    /// Finishes on the averages: writes them for good. While Applied, they stay, and the backup is forgotten.
+    ///
+    /// # Errors
+    /// As [`EMA::apply`].
+    pub fn copy_to(&mut self) -> Result<()> {
+        self.copy_horizon_to(0)
+    }
+
+    /// As [`EMA::copy_to`], with the averages of one of several horizons.
+    ///
+    /// # Errors
+    /// As [`EMA::copy_to`]; [`Error::Config`] where there is no such horizon, [`Error::State`] while another one is
+    /// applied.
+    pub fn copy_horizon_to(&mut self, horizon: usize) -> Result<()> {
+        if self.applied.is_some_and(|applied| applied != horizon) {
+            self.refuse_applied("copy_to", "another horizon is applied: restore() first")?;
+        }
+        if self.applied.take().is_none() {
+            self.check_writing(horizon)?;
+            self.ledger.advise_on_share(horizon);
+            let averages = Source::Averages { shadows: &self.shadows, horizon };
+            self.labelled(self.backend.write(&self.params, averages))?;
+        }
+        Ok(())
+    }
+
+    /// The average of one tensor at one horizon. Later updates do not change what was given out.
+    ///
+    /// # Errors
+    /// [`Error::Key`] or [`Error::Config`] where there is none.
+    pub fn shadow(&self, index: usize, horizon: usize) -> Result<Buffer> {
+        self.ledger.check_index(index)?;
+        self.ledger.check_horizon(horizon)?;
+        self.labelled(self.backend.export(&self.shadows, horizon, index))
+    }
+
+    /// The decay, without warm-up.
+    pub fn decay(&self) -> f64 {
+        self.ledger.decay(0)
+    }
+
+    /// How many averages were made.
+    pub fn num_updates(&self) -> u64 {
+        self.ledger.num_updates()
+    }
+
+    /// Whether the model holds averages.
+    pub fn is_applied(&self) -> bool {
+        self.applied.is_some()
+    }
+
+    /// The handles that [`EMA::apply`] writes.
+    pub fn params(&self) -> &[B::Tensor] {
+        &self.params
+    }
+
+    /// The handles, for a binding that reads a live container into them before each call.
+    #[cfg(feature = "python")]
+    pub(crate) fn params_mut(&mut self) -> &mut Vec<B::Tensor> {
+        &mut self.params
+    }
+
+    /// Gives the advice that [`EMA::apply`] would give, before it, for a binding in which advice can stop a call.
+    #[cfg(feature = "python")]
+    pub(crate) fn advise(&mut self) {
+        if !self.is_applied() {
+            self.ledger.advise_on_share(0);
+        }
+    }
+
+    /// Names, counters, and what is left of the start.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The advice that has come up since the last call of this.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.ledger.take_notices()
+    }
+
+    fn check_writing(&self, horizon: usize) -> Result<()> {
+        self.ledger.check_horizon(horizon)?;
+        check(&self.backend, &self.ledger, &self.params)?;
+        self.labelled(self.backend.writable(&self.params))
+    }
+
+    fn refuse_applied(&self, call: &'static str, advice: &'static str) -> Result<()> {
+        match self.applied {
+            None => Ok(()),
+            Some(_) => Err(Error::State { call, state: "the averages are applied", advice }),
+        }
+    }
+
+    fn labelled<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.ledger.label(error))
+    }
+}
+
+/// Whether the parameters are those that the books describe. A function, so that it borrows no more than it reads.
+fn check<B: Backend>(backend: &B, ledger: &Ledger, params: &[B::Tensor]) -> Result<()> {
+    ledger.check_count(params.len())?;
+    let mut each = |index, dtype, shape: &[usize]| ledger.check(index, dtype, shape);
+    backend.describe(params, &mut each).map_err(|error| ledger.label(error))
+}
+
+impl<B: HostMemory> EMA<B> {
+    /// The average of one tensor, in 64 bits as by default.
+    ///
+    /// # Panics
+    /// Where there is no such tensor, or the average is not of 64 bits: [`EMA::shadow`] does not.
+    pub fn shadow_values(&self, index: usize) -> &[f64] {
+        self.shadows.values(index)
+    }
+}
+
+impl<B: Backend> fmt::Debug for EMA<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EMA")
+            .field("tensors", &self.params.len())
+            .field("decay", &self.decay())
+            .field("num_updates", &self.num_updates())
+            .field("is_applied", &self.is_applied())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Drop for EMA<B> {
+    fn drop(&mut self) {
+        if self.is_applied() {
+            log::warn!("an EMA goes while its averages are applied: the training values are lost; copy_to() says so");
+        }
+    }
+}
+
+/// Keeps the averages in the model, and puts the training values back when it goes. See [`EMA::applied`].
+#[must_use = "the training values are put back when this goes"]
+pub struct Applied<'a, B: Backend> {
+    ema: &'a mut EMA<B>,
+}
+
+impl<B: Backend> Applied<'_, B> {
+    /// Puts the training values back and says whether that worked.
+    ///
+    /// # Errors
+    /// As [`EMA::restore`]; the averages stay applied then.
+    pub fn restore(self) -> Result<()> {
+        let mut guard = std::mem::ManuallyDrop::new(self);
+        guard.ema.restore()
+    }
+}
+
+impl<B: Backend> Deref for Applied<'_, B> {
+    type Target = EMA<B>;
+
+    fn deref(&self) -> &EMA<B> {
+        self.ema
+    }
+}
+
+impl<B: Backend> DerefMut for Applied<'_, B> {
+    fn deref_mut(&mut self) -> &mut EMA<B> {
+        self.ema
+    }
+}
+
+/// # Panics
+/// If the training values can't be put back; during another panic it says so in the log.
+impl<B: Backend> Drop for Applied<'_, B> {
+    fn drop(&mut self) {
+        match self.ema.restore() {
+            Ok(()) => {}
+            Err(error) if std::thread::panicking() => log::error!("the averages stay applied: {error}"),
+            Err(error) => panic!("the averages stay applied: {error}"),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The verbs on whole models in host memory: each tensor's shadow and parameter, over all threads, to the kernels.
+
+mod buffer;
+mod pool;
+mod split;
+mod tasks;
+
+pub use buffer::Buffer;
+
+use crate::descriptor::Descriptor;
+use crate::dtype::{Class, DType};
+use crate::kernel::view::{View, ViewMut};
+use crate::nonfinite::{NonFinite, Report};
+use std::ops::Range;
+
+/// How work is spread over threads. The bits of a result never depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engine {
+    threads: usize,
+    serial_below: usize,
+    grain: usize,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { threads: 0, serial_below: 1 << 19, grain: 1 << 18 }
+    }
+}
+
+/// The averages of a model in host memory: for each tensor, one buffer for each horizon.
+#[derive(Clone, Debug)]
+pub struct HostShadows {
+    horizons: usize,
+    buffers: Vec<Buffer>,
+}
+
+impl HostShadows {
+    /// No averages yet, for `horizons` horizons, with room for so many tensors.
+    ///
+    /// # Panics
+    /// Unless there is at least one horizon.
+    pub fn with_room(horizons: usize, tensors: usize) -> Self {
+        assert!(horizons > 0, "no horizon");
+        Self { horizons, buffers: Vec::with_capacity(tensors * horizons) }
+    }
+
+    /// The averages of one tensor at one horizon.
+    ///
+    /// # Panics
+    /// Where there is no such horizon or tensor.
+    pub fn get(&self, horizon: usize, index: usize) -> &Buffer {
+        assert!(horizon < self.horizons, "horizon {horizon} of {}", self.horizons);
+        &self.buffers[index * self.horizons + horizon]
+    }
+
+    /// The averages of one tensor at the first horizon, in 64 bits.
+    ///
+    /// # Panics
+    /// Where there is no such tensor, or its averages are of another dtype.
+    pub fn values(&self, index: usize) -> &[f64] {
+        let buffer = self.get(0, index);
+        let dtype = buffer.descriptor().dtype;
+        assert_eq!(dtype, DType::F64, "the averages of tensor {index} are {dtype}: read them through a view");
+        buffer.as_slice()
+    }
+
+    fn tensors(&self) -> usize {
+        self.buffers.len() / self.horizons
+    }
+}
+
+/// The values of a model at some moment, bit for bit. Its memory is used again for the next one.
+#[derive(Clone, Debug, Default)]
+pub struct HostBackup {
+    buffers: Vec<Buffer>,
+}
+
+impl HostBackup {
+    /// The values of one tensor.
+    pub fn get(&self, index: usize) -> &Buffer {
+        &self.buffers[index]
+    }
+}
+
+impl Engine {
+    /// Threads for large models as `RAYON_NUM_THREADS` or else the processor says; small ones are done by the caller.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With so many threads; 0 means what `RAYON_NUM_THREADS` or else the processor says.
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// With calls of fewer than so many elements done by the caller alone: handing work over takes longer than doing
+    /// some 500,000 elements.
+    pub fn serial_below(self, elements: usize) -> Self {
+        Self { serial_below: elements, ..self }
+    }
+
+    /// With tasks of about so many elements.
+    pub fn grain(self, elements: usize) -> Self {
+        Self { grain: elements.max(1), ..self }
+    }
+
+    /// Whether a call on so many elements is spread over threads.
+    pub fn is_parallel(&self, elements: usize) -> bool {
+        // A worker that waits for its part may take up another job, and that one may want a lock that is held here.
+        elements >= self.serial_below && rayon::current_thread_index().is_none()
+    }
+
+    fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
+        if self.is_parallel(elements) {
+            match pool::get(self.threads) {
+                Some(pool) if pool.current_num_threads() > 1 => return pool.install(|| work(self.grain)),
+                _ => {}
+            }
+        }
+        work(usize::MAX)
+    }
+
+    /// Averages that start as copies of the parameters, for `horizons` horizons, in the dtypes given; the report
+    /// counts the parameters that are NaN or infinite.
+    ///
+    /// # Panics
+    /// Unless there is a dtype for each tensor, at least one horizon, and a place for each tensor in the report.
+    pub fn shadows<'v>(
+        &self,
+        params: impl Fn(usize) -> View<'v>,
+        dtypes: &[DType],
+        horizons: usize,
+        report: &Report,
+    ) -> HostShadows {
+        let mut shadows = HostShadows::with_room(horizons, dtypes.len());
+        for (index, &dtype) in dtypes.iter().enumerate() {
+            self.shadow(&mut shadows, &params(index), dtype, report);
+            debug_assert_eq!(shadows.tensors(), index + 1);
+        }
+        shadows
+    }
+
+    /// Adds the averages of one more tensor, as [`Engine::shadows`] does for all.
+    ///
+    /// # Panics
+    /// Unless there is a place for the tensor in the report.
+    pub fn shadow(&self, to: &mut HostShadows, param: &View<'_>, dtype: DType, report: &Report) {
+        let index = to.tensors();
+        let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()));
+        match dtype.class() {
+            Class::Copied => tasks::copy(&mut buffer, param, usize::MAX),
+            Class::Averaged => report.refuse(index, tasks::fill(&mut buffer, param)),
+        }
+        for _ in 1..to.horizons {
+            let mut twin = Buffer::zeroed(buffer.descriptor().clone());
+            tasks::copy(&mut twin, &buffer.view(), usize::MAX);
+            to.buffers.push(twin);
+        }
+        to.buffers.push(buffer);
+    }
+
+    /// One pass over the tensors in `range`: averages each horizon with its α, reading each parameter once; tensors of
+    /// integers are copied. `params` may be called more than once for an index, from any thread.
+    ///
+    /// # Panics
+    /// Unless there is an α in [0, 1] for each horizon, and `params` gives tensors of the right dtypes and lengths.
+    pub fn average<'v>(
+        &self,
+        shadows: &mut HostShadows,
+        range: Range<usize>,
+        params: impl Fn(usize) -> View<'v> + Sync,
+        alphas: &[f64],
+        on: NonFinite,
+        report: &Report,
+    ) {
+        let horizons = shadows.horizons;
+        assert_eq!(alphas.len(), horizons, "an α for each horizon");
+        let items = &mut shadows.buffers[range.start * horizons..range.end * horizons];
+        let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
+        let weight = |index: usize| params(index).elements();
+        self.run(elements, |grain| {
+            split::tensors(range, items, horizons, &weight, grain, &|index, rows| {
+                report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
+            });
+        });
+    }
+
+    /// Copies the tensors in `range`, bit for bit, into memory that is used again where it fits.
+    ///
+    /// # Panics
+    /// Where the tensors before `range` have no backup.
+    pub fn backup<'v>(&self, into: &mut HostBackup, range: Range<usize>, params: impl Fn(usize) -> View<'v> + Sync) {
+        let mut elements = 0;
+        for index in range.clone() {
+            let view = params(index);
+            elements += view.elements();
+            match into.buffers.get_mut(index) {
+                Some(old) if old.is_like(&view) => {}
+                Some(old) => *old = Buffer::zeroed(view.descriptor()),
+                None => into.buffers.push(Buffer::zeroed(view.descriptor())),
+            }
+        }
+        let items = &mut into.buffers[range.clone()];
+        let weight = |index: usize| params(index).elements();
+        self.run(elements, |grain| {
+            split::tensors(range, items, 1, &weight, grain, &|index, buffer| {
+                tasks::copy(&mut buffer[0], &params(index), grain);
+            });
+        });
+    }
+
+    /// Writes `from(i)` into `into(i)` for each `i` below `count`, cast to the target's dtype: to nearest, ties to even,
+    /// rounded once. `into` is called once for each index, from any thread.
+    ///
+    /// # Panics
+    /// Where a pair differs in length, or is neither of one dtype nor an average and a parameter.
+    pub fn write<'b, 'v>(
+        &self,
+        count: usize,
+        from: impl Fn(usize) -> &'b Buffer + Sync,
+        into: impl Fn(usize) -> ViewMut<'v> + Sync,
+    ) {
+        let weight = |index: usize| from(index).elements();
+        let elements = (0..count).map(weight).sum();
+        // Of no size: only the indices are divided.
+        let mut items = vec![(); count];
+        self.run(elements, |grain| {
+            split::tensors(0..count, &mut items, 1, &weight, grain, &|index, _| {
+                tasks::assign(&mut into(index), &from(index).view(), grain);
+            });
+        });
+    }
+
+    /// Writes one tensor into another, as [`Engine::write`] does.
+    ///
+    /// # Panics
+    /// As [`Engine::write`] does.
+    pub fn assign(&self, into: &mut ViewMut<'_>, from: &View<'_>) {
+        self.run(from.elements(), |grain| tasks::assign(into, from, grain));
+    }
+}

@@ -1,0 +1,73 @@
+//! Divides work between threads: first between tensors, then inside of one; without a list of tasks on the heap.
+
+use crate::kernel::BLOCK;
+use std::ops::Range;
+
+/// Calls `run` for each index of `range` and its share of `items`, `per` for each index, in parallel where the
+/// indices' weights together exceed `grain`.
+pub fn tensors<T: Send>(
+    range: Range<usize>,
+    items: &mut [T],
+    per: usize,
+    weight: &(impl Fn(usize) -> usize + Sync),
+    grain: usize,
+    run: &(impl Fn(usize, &mut [T]) + Sync),
+) {
+    debug_assert_eq!(range.len() * per, items.len());
+    let total = range.clone().fold(0_usize, |sum, i| sum.saturating_add(weight(i)));
+    if range.len() < 2 || total <= grain {
+        for (at, i) in range.enumerate() {
+            run(i, &mut items[at * per..][..per]);
+        }
+        return;
+    }
+    let mut left = 0;
+    let mut cut = range.start + 1;
+    while cut < range.end - 1 && left + weight(cut - 1) < total / 2 {
+        left += weight(cut - 1);
+        cut += 1;
+    }
+    let (first, second) = items.split_at_mut((cut - range.start) * per);
+    rayon::join(
+        || tensors(range.start..cut, first, per, weight, grain, run),
+        || tensors(cut..range.end, second, per, weight, grain, run),
+    );
+}
+
+/// Where to cut a tensor of `elements` in two, on the edge of a block; none if it is not to be cut.
+pub fn cut(elements: usize, grain: usize) -> Option<usize> {
+    let middle = (elements / 2).next_multiple_of(BLOCK);
+    (elements > grain && middle < elements).then_some(middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn every_tensor_is_run_once_with_its_own_items() {
+        for sizes in [vec![], vec![5], vec![0, 0, 0], vec![1, 1000, 1], vec![300; 17], vec![1000, 1, 1, 1]] {
+            for grain in [1, 256, 1000, usize::MAX] {
+                let mut items: Vec<usize> = (0..sizes.len() * 3).collect();
+                let seen = Mutex::new(Vec::new());
+                tensors(0..sizes.len(), &mut items, 3, &|i| sizes[i], grain, &|i, items| {
+                    assert_eq!(items, [3 * i, 3 * i + 1, 3 * i + 2]);
+                    seen.lock().unwrap().push(i);
+                });
+                let mut seen = seen.into_inner().unwrap();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..sizes.len()).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn cuts_fall_on_blocks_and_leave_something_on_both_sides() {
+        assert_eq!(cut(1000, 1000), None);
+        assert_eq!(cut(1001, 1000), Some(512));
+        assert_eq!(cut(257, 1), Some(256));
+        assert_eq!(cut(256, 1), None);
+        assert_eq!(cut(0, 0), None);
+    }
+}

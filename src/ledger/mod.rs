@@ -1,0 +1,364 @@
+//! The books of an average: names, descriptors, schedules, counters, the share of the start. It knows no memory.
+//!
+//! Time is counted in calls: call number `start` copies the parameters, earlier ones read nothing, and from then on
+//! `t = step - start`. Averages fall where `t` is a multiple of `every`, with the α of all the calls since the last
+//! one, so that a longer interval does not make a longer horizon. With `start = 0` the construction is that copy.
+
+mod config;
+
+pub use config::Config;
+
+use crate::descriptor::Descriptor;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::nonfinite::{NonFinite, Report};
+use crate::notice::Notice;
+use crate::schedule::{Schedule, compound_alpha, log_decay, share, warmup_alpha};
+use std::collections::HashSet;
+
+/// What a call has to do, as [`Ledger::plan`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing but counting: before the start, between the beats, or with a decay of 1.
+    Count,
+    /// One pass with [`Ledger::alphas`].
+    Average,
+}
+
+/// Where a call falls in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beat {
+    BeforeStart,
+    Copy,
+    Between,
+    Average,
+}
+
+#[derive(Clone, Debug)]
+struct Horizon {
+    schedule: Schedule,
+    /// The sum of ln d over the averages since the copy.
+    log_share: f64,
+    /// The sum of ln d over the calls since the last average.
+    log_window: f64,
+}
+
+/// Names, descriptors, schedules and counters.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    names: Vec<String>,
+    descriptors: Vec<Descriptor>,
+    dtypes: Vec<DType>,
+    horizons: Vec<Horizon>,
+    start: u64,
+    every: u64,
+    nonfinite: NonFinite,
+    step: u64,
+    num_updates: u64,
+    skipped: Vec<u64>,
+    beat: Beat,
+    /// Of the planned call: what it averages with, and the sum of ln d with it in; for each horizon.
+    alphas: Vec<f64>,
+    windows: Vec<f64>,
+    said: u8,
+    notices: Vec<Notice>,
+}
+
+impl Ledger {
+    /// Books for the tensors described, at step 0.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a tensor or if two have one name, [`Error::DType`] if an average would be narrower than
+    /// its parameter.
+    ///
+    /// # Panics
+    /// Unless there is a name for each descriptor.
+    pub fn new(names: Vec<String>, descriptors: Vec<Descriptor>, config: Config) -> Result<Self> {
+        assert_eq!(names.len(), descriptors.len(), "a name for each tensor");
+        if names.is_empty() {
+            return Err(Error::config("params", "nothing", "at least one tensor"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|&name| !seen.insert(name)) {
+            return Err(Error::config("params", format_args!("\"{twice}\" twice"), "tensors of different names"));
+        }
+        let Config { schedules, start, every, shadow_dtype, nonfinite } = config;
+        let dtypes = names.iter().zip(&descriptors).map(|(name, d)| shadow_dtype.of(d.dtype, name));
+        let dtypes = dtypes.collect::<Result<Vec<_>>>()?;
+        let horizons = schedules.len();
+        let mut ledger = Ledger {
+            skipped: vec![0; names.len()],
+            names,
+            descriptors,
+            dtypes,
+            horizons: schedules
+                .into_iter()
+                .map(|schedule| Horizon { schedule, log_share: 0.0, log_window: 0.0 })
+                .collect(),
+            start,
+            every,
+            nonfinite,
+            step: 0,
+            num_updates: 0,
+            beat: Beat::BeforeStart,
+            alphas: vec![0.0; horizons],
+            windows: vec![0.0; horizons],
+            said: 0,
+            notices: Vec::new(),
+        };
+        ledger.advise_on_width();
+        Ok(ledger)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The descriptors of the parameters, in order.
+    pub fn descriptors(&self) -> &[Descriptor] {
+        &self.descriptors
+    }
+
+    /// The dtypes of the averages, in order.
+    pub fn dtypes(&self) -> &[DType] {
+        &self.dtypes
+    }
+
+    /// What to do with elements that are NaN or infinite.
+    pub fn nonfinite(&self) -> NonFinite {
+        self.nonfinite
+    }
+
+    /// Calls counted so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Averages made so far; the copy at `start` is none.
+    pub fn num_updates(&self) -> u64 {
+        self.num_updates
+    }
+
+    /// How many averages each tensor has.
+    pub fn horizons(&self) -> usize {
+        self.horizons.len()
+    }
+
+    /// The decay of a horizon, without warm-up.
+    ///
+    /// # Panics
+    /// Where there is no such horizon.
+    pub fn decay(&self, horizon: usize) -> f64 {
+        self.horizons[horizon].schedule.decay(self.step.saturating_sub(self.start).max(1))
+    }
+
+    /// `∏ d`: the share of the initial values that is still in the averages of a horizon.
+    ///
+    /// # Panics
+    /// Where there is no such horizon.
+    pub fn initial_share(&self, horizon: usize) -> f64 {
+        share(self.horizons[horizon].log_share)
+    }
+
+    /// The elements refused so far, for each tensor that has any.
+    pub fn skipped(&self) -> impl Iterator<Item = (&str, u64)> {
+        let all = self.names.iter().map(String::as_str).zip(self.skipped.iter().copied());
+        all.filter(|&(_, count)| count > 0)
+    }
+
+    /// Whether a horizon exists.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if not.
+    pub fn check_horizon(&self, horizon: usize) -> Result<()> {
+        if horizon < self.horizons.len() {
+            return Ok(());
+        }
+        Err(Error::config("horizon", horizon, format!("below {}", self.horizons.len())))
+    }
+
+    /// Whether an index exists.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if not.
+    pub fn check_index(&self, index: usize) -> Result<()> {
+        if index < self.names.len() {
+            return Ok(());
+        }
+        Err(Error::Key { key: index.to_string(), valid: format!("the indices are 0 to {}", self.names.len() - 1) })
+    }
+
+    /// Whether there are as many tensors as names.
+    ///
+    /// # Errors
+    /// [`Error::Names`] if not.
+    pub fn check_count(&self, count: usize) -> Result<()> {
+        if count == self.names.len() {
+            return Ok(());
+        }
+        let missing = self.names.iter().skip(count).cloned().collect();
+        let unexpected = (self.names.len()..count).map(|index| index.to_string()).collect();
+        Err(Error::Names { missing, unexpected })
+    }
+
+    /// Whether the tensor at an index is what it was.
+    ///
+    /// # Errors
+    /// [`Error::DType`] or [`Error::Shape`] if not.
+    ///
+    /// # Panics
+    /// Where there is no such tensor.
+    pub fn check(&self, index: usize, dtype: DType, shape: &[usize]) -> Result<()> {
+        let expected = &self.descriptors[index];
+        if dtype != expected.dtype {
+            return Err(Error::DType {
+                name: self.names[index].clone(),
+                found: dtype.name().to_owned(),
+                valid: expected.dtype.name().to_owned(),
+            });
+        }
+        if *shape != expected.shape[..] {
+            return Err(Error::Shape {
+                name: self.names[index].clone(),
+                expected: expected.shape.to_vec(),
+                found: shape.to_vec(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts the name into what a backend said of a tensor by its index.
+    pub fn label(&self, error: Error) -> Error {
+        match error {
+            Error::Layout { index, problem, .. } => Error::Layout { index, name: self.names[index].clone(), problem },
+            other => other,
+        }
+    }
+
+    /// What the next call has to do. Nothing is counted before [`Ledger::commit`].
+    pub fn plan(&mut self, warmup: bool) -> Pass {
+        let step = self.step + 1;
+        self.beat = match step.checked_sub(self.start) {
+            None => Beat::BeforeStart,
+            Some(0) => Beat::Copy,
+            Some(t) if t % self.every == 0 => Beat::Average,
+            Some(_) => Beat::Between,
+        };
+        let t = step.saturating_sub(self.start);
+        for (h, horizon) in self.horizons.iter().enumerate() {
+            let (alpha, window) = match self.beat {
+                Beat::BeforeStart => (0.0, 0.0),
+                Beat::Copy => (1.0, 0.0),
+                Beat::Between | Beat::Average => {
+                    let own = horizon.schedule.alpha(t);
+                    let own = if warmup { own.max(warmup_alpha(t)) } else { own };
+                    let window = horizon.log_window + log_decay(own);
+                    // By way of logarithms only where there is more than one call to compound.
+                    let alpha = if self.every == 1 { own } else { compound_alpha(window) };
+                    (if self.beat == Beat::Average { alpha } else { 0.0 }, window)
+                }
+            };
+            self.alphas[h] = alpha;
+            self.windows[h] = window;
+        }
+        if self.alphas.iter().any(|&alpha| alpha > 0.0) { Pass::Average } else { Pass::Count }
+    }
+
+    /// α of the planned call, for each horizon.
+    pub fn alphas(&self) -> &[f64] {
+        &self.alphas
+    }
+
+    /// Counts the planned call, which has been done, and the elements that it refused.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if it refused any under [`NonFinite::Raise`]; the call is counted all the same.
+    pub fn commit(&mut self, call: &'static str, report: &mut Report) -> Result<()> {
+        self.step += 1;
+        for (horizon, &window) in self.horizons.iter_mut().zip(&self.windows) {
+            match self.beat {
+                Beat::BeforeStart => {}
+                // The parameters at this call are the start now, and nothing is left of those at construction.
+                Beat::Copy => horizon.log_share = f64::NEG_INFINITY,
+                Beat::Between => horizon.log_window = window,
+                Beat::Average => {
+                    horizon.log_share += window;
+                    horizon.log_window = 0.0;
+                }
+            }
+        }
+        self.num_updates += u64::from(self.beat == Beat::Average);
+        let refused = report.drain();
+        for &(index, count) in &refused {
+            self.skipped[index] += count;
+        }
+        match self.nonfinite {
+            _ if refused.is_empty() => Ok(()),
+            NonFinite::Raise => Err(Error::NonFinite {
+                call,
+                outcome: "these kept their old averages, all others are updated, and the call is counted",
+                tensors: self.named(&refused),
+            }),
+            NonFinite::Skip | NonFinite::Propagate => {
+                let tensors = self.named(&refused);
+                self.notice(Notice::Skipped { tensors });
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the parameters that the averages were made of may be so.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if some are NaN or infinite under [`NonFinite::Raise`].
+    pub fn check_start(&self, report: &mut Report) -> Result<()> {
+        let found = report.drain();
+        if found.is_empty() || self.nonfinite != NonFinite::Raise {
+            return Ok(());
+        }
+        Err(Error::NonFinite {
+            call: "new",
+            outcome: "no averages were made; nonfinite=\"skip\" or \"propagate\" allows it",
+            tensors: self.named(&found),
+        })
+    }
+
+    /// Advice on using the averages of a horizon now.
+    pub fn advise_on_share(&mut self, horizon: usize) {
+        let share = self.initial_share(horizon);
+        if share > 0.05 {
+            self.notice(Notice::EarlyAverages { share });
+        }
+    }
+
+    /// The advice that has come up since the last call of this.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn advise_on_width(&mut self) {
+        if !self.dtypes.contains(&DType::F32) {
+            return;
+        }
+        // 0.9999 itself is fine, and 1 - 0.9999 is a rounding error below 1e-4.
+        let slow = 0.0..1e-4 * (1.0 - 1e-9);
+        let slow = self.horizons.iter().find(|h| h.schedule.alpha(1) > 0.0 && slow.contains(&h.schedule.alpha(1)));
+        if let Some(horizon) = slow {
+            let decay = horizon.schedule.decay(1);
+            self.notice(Notice::NarrowShadow { decay });
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.said & notice.bit() == 0 {
+            self.said |= notice.bit();
+            log::warn!("{notice}");
+            self.notices.push(notice);
+        }
+    }
+
+    fn named(&self, counts: &[(usize, u64)]) -> Vec<(String, u64)> {
+        counts.iter().map(|&(index, count)| (self.names[index].clone(), count)).collect()
+    }
+}

@@ -1,0 +1,60 @@
+//! Advice: things that are not errors and that a user would still want to hear of, each once.
+
+use std::fmt;
+
+/// Something worth knowing that does not stop a call. It goes to the `log` crate as a warning, once for each kind in an
+/// EMA's life, and is kept for [`EMA::take_notices`](crate::EMA::take_notices).
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A 32-bit average so slow that its steps fall below what 32 bits can add.
+    NarrowShadow {
+        /// The decay.
+        decay: f64,
+    },
+    /// The averages are put to use while much of the initial values is left in them.
+    EarlyAverages {
+        /// The share of the initial values, from 0 to 1.
+        share: f64,
+    },
+    /// Elements were refused under `nonfinite = skip`.
+    Skipped {
+        /// The first tensors concerned, each with its number of such elements.
+        tensors: Vec<(String, u64)>,
+    },
+}
+
+impl Notice {
+    /// Its kind, as a bit of a set.
+    pub(crate) fn bit(&self) -> u8 {
+        match self {
+            Notice::NarrowShadow { .. } => 1,
+            Notice::EarlyAverages { .. } => 2,
+            Notice::Skipped { .. } => 4,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::NarrowShadow { decay } => {
+                write!(f, "a float32 average loses steps at decay {decay}, beyond 0.9999: use shadow_dtype=\"float64\"")
+            }
+            Notice::EarlyAverages { share } => write!(
+                f,
+                "the averages still hold {:.0}% of the initial values: use update_with_warmup or a shorter decay",
+                100.0 * share
+            ),
+            Notice::Skipped { tensors } => {
+                let total: u64 = tensors.iter().map(|(_, count)| count).sum();
+                let first = tensors.first().map_or("", |(name, _)| name);
+                write!(
+                    f,
+                    "{total} NaN or infinite elements were left out of the averages, the first in \"{first}\"; the \
+                     running count is in skipped"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One NumPy array: in, what it is and where its memory lies; out, a read-only snapshot of an average.
+
+use crate::descriptor::Shape;
+use crate::dtype::DType;
+use crate::engine::Buffer;
+use crate::error::Error;
+use crate::kernel::view::{View, ViewMut};
+use numpy::npyffi::{
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, PyArray_CheckExact,
+    PyArray_Descr, PyArrayObject, get_type_object,
+};
+use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use smallvec::SmallVec;
+use std::ffi::{c_int, c_long};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+/// Whether an array can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Writable,
+    ReadOnly,
+    /// A NumPy scalar, which stands for a 0-d array that an expression has left.
+    Scalar,
+}
+
+/// What was read of an array. It keeps nothing alive: whoever looks at the memory has to.
+#[derive(Debug)]
+pub struct Tensor {
+    data: NonNull<u8>,
+    pub dtype: DType,
+    pub shape: Shape,
+    strides: SmallVec<[isize; 6]>,
+    pub access: Access,
+    /// The array made of a scalar, whose memory would be gone with it.
+    made: Option<Py<PyAny>>,
+}
+
+// SAFETY: the pointer is followed only by `view` and `view_mut`, whose callers promise that the memory is there.
+unsafe impl Send for Tensor {}
+// SAFETY: as above.
+unsafe impl Sync for Tensor {}
+
+impl Default for Tensor {
+    fn default() -> Self {
+        Self {
+            data: NonNull::dangling(),
+            dtype: DType::F64,
+            shape: SmallVec::from_elem(0, 1),
+            strides: SmallVec::from_elem(1, 1),
+            access: Access::ReadOnly,
+            made: None,
+        }
+    }
+}
+
+const VALID: &str = "a NumPy array of float64, float32, float16, bfloat16, bool or an integer type, in the byte order \
+                     of this machine";
+
+impl Tensor {
+    /// Reads what `object`, the parameter called `name()`, is now.
+    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
+        self.made = None;
+        // SAFETY: the pointer is that of a live object.
+        if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } != 0 {
+            // SAFETY: an exact array was just found there, and the borrow keeps it alive.
+            return self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name);
+        }
+        if let Ok(array) = object.cast::<PyUntypedArray>() {
+            if object.is_instance(masked(object.py())?)? {
+                return Err(refused(name(), "a masked array", "an array without a mask"));
+            }
+            return self.read_array(array, name);
+        }
+        if !object.is_instance(generic(object.py())?)? {
+            return Err(refused(name(), &format!("a {}", object.get_type().name()?), VALID));
+        }
+        let made = object.call_method0("__array__")?;
+        self.read_array(made.cast::<PyUntypedArray>()?, name)?;
+        self.access = Access::Scalar;
+        self.made = Some(made.unbind());
+        Ok(())
+    }
+
+    fn read_array<'n>(&mut self, array: &Bound<'_, PyUntypedArray>, name: impl Fn() -> &'n str) -> PyResult<()> {
+        // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
+        // interpreter, which this thread holds.
+        let fields = unsafe { &(*array.as_array_ptr()).fields };
+        let Some(dtype) = dtype(array, fields.descr) else {
+            return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
+        };
+        let layout = |problem: &str| {
+            PyErr::from(Error::Layout { index: 0, name: name().to_owned(), problem: problem.to_owned() })
+        };
+        if fields.flags & NPY_ARRAY_ALIGNED == 0 {
+            return Err(layout("is not aligned in memory: copy it with np.array(...)"));
+        }
+        let dimensions = usize::try_from(fields.nd).unwrap_or(0);
+        let (shape, strides) = if dimensions == 0 {
+            // Of a scalar the two pointers may be null.
+            (&[][..], &[][..])
+        } else {
+            // SAFETY: NumPy keeps `nd` extents and strides at these places, no extent negative.
+            unsafe {
+                (
+                    std::slice::from_raw_parts(fields.dimensions.cast::<usize>(), dimensions),
+                    std::slice::from_raw_parts(fields.strides, dimensions),
+                )
+            }
+        };
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        self.strides.clear();
+        let size = dtype.size() as isize;
+        for (&extent, &bytes) in shape.iter().zip(strides) {
+            if extent > 1 && bytes % size != 0 {
+                return Err(layout(
+                    "has strides that are not multiples of its element size: copy it with np.array(...)",
+                ));
+            }
+            self.strides.push(bytes / size);
+        }
+        self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
+        self.dtype = dtype;
+        self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+        Ok(())
+    }
+
+    /// How many elements there are.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The lowest address and the one after the highest, for tensors with elements.
+    pub fn extent(&self) -> Option<(usize, usize)> {
+        if self.elements() == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (0, 0);
+        for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
+            let span = (extent as isize - 1) * stride;
+            low += span.min(0);
+            high += span.max(0);
+        }
+        let size = self.dtype.size() as isize;
+        let start = self.data.addr().get();
+        Some((start.wrapping_add_signed(low * size), start.wrapping_add_signed((high + 1) * size)))
+    }
+
+    /// The array's memory, to read.
+    ///
+    /// # Safety
+    /// Since the array was read, neither it nor its memory may have gone or changed its layout, nor may they during 'a.
+    pub unsafe fn view(&self) -> View<'_> {
+        // SAFETY: NumPy's own description of its memory, which is as it was: the caller says so.
+        unsafe { View::from_raw(self.data, self.dtype, &self.shape, &self.strides) }
+    }
+
+    /// The array's memory, to write.
+    ///
+    /// # Safety
+    /// As for [`Tensor::view`]; the array has to be writable, and nobody else may hold a view of its memory.
+    pub unsafe fn view_mut(&self) -> ViewMut<'_> {
+        // SAFETY: as in `view`; the caller promises to be alone.
+        unsafe { ViewMut::from_raw(self.data, self.dtype, &self.shape, &self.strides) }
+    }
+}
+
+fn refused(name: &str, found: &str, valid: &str) -> PyErr {
+    Error::DType { name: name.to_owned(), found: found.to_owned(), valid: valid.to_owned() }.into()
+}
+
+fn masked(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "numpy.ma", "MaskedArray")
+}
+
+fn generic(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "numpy", "generic")
+}
+
+/// NumPy's numbers of its types. Of two C types of one width, `long` comes first: it is what NumPy calls by the width.
+const NUMBERS: [(c_int, DType); 14] = {
+    const LONG: (DType, DType) =
+        if size_of::<c_long>() == 8 { (DType::I64, DType::U64) } else { (DType::I32, DType::U32) };
+    [
+        (11, DType::F32),
+        (12, DType::F64),
+        (23, DType::F16),
+        (0, DType::Bool),
+        (1, DType::I8),
+        (2, DType::U8),
+        (3, DType::I16),
+        (4, DType::U16),
+        (7, LONG.0),
+        (8, LONG.1),
+        (5, DType::I32),
+        (6, DType::U32),
+        (9, DType::I64),
+        (10, DType::U64),
+    ]
+};
+
+/// The dtype of an array, if it is one of ours and in this machine's byte order.
+fn dtype(array: &Bound<'_, PyUntypedArray>, descr: *mut PyArray_Descr) -> Option<DType> {
+    // SAFETY: an array always has a descriptor, which lives as long as it.
+    let fields = unsafe { &(*descr).fields };
+    // NumPy writes '=' or '|' for what is native.
+    if !matches!(fields.byteorder as u8, b'=' | b'|') {
+        return None;
+    }
+    let number = fields.type_num;
+    if number >= 256 {
+        return is_bfloat16(array, number).then_some(DType::BF16);
+    }
+    NUMBERS.iter().find(|&&(known, _)| known == number).map(|&(_, dtype)| dtype)
+}
+
+/// Whether a type that was registered with NumPy at run time is bfloat16. Its number differs from process to process,
+/// so it is recognised by its name, once.
+fn is_bfloat16(array: &Bound<'_, PyUntypedArray>, number: c_int) -> bool {
+    static NUMBER: AtomicI32 = AtomicI32::new(0);
+    if NUMBER.load(Relaxed) == number {
+        return true;
+    }
+    let dtype = array.dtype();
+    let found = dtype.itemsize() == 2 && dtype.typeobj().name().is_ok_and(|name| name == "bfloat16");
+    if found {
+        NUMBER.store(number, Relaxed);
+    }
+    found
+}
+
+/// Keeps the memory of a snapshot alive. It is the base of the array, and being no array itself it keeps NumPy from
+/// ever making that array writable.
+#[pyclass(frozen, module = "shrew_ema._core")]
+pub struct Snapshot {
+    buffer: Buffer,
+}
+
+/// A read-only array over the memory of a buffer; nothing is copied.
+pub fn snapshot(py: Python<'_>, buffer: Buffer) -> PyResult<Bound<'_, PyAny>> {
+    let descriptor = buffer.descriptor().clone();
+    let known = NUMBERS.iter().find(|&&(_, dtype)| dtype == descriptor.dtype);
+    let &(number, _) = known.expect("averages have dtypes of NumPy's own");
+    let base = Bound::new(py, Snapshot { buffer })?;
+    let data = base.get().buffer.view().as_ptr();
+    let mut dimensions: SmallVec<[isize; 6]> = descriptor.shape.iter().map(|&extent| extent as isize).collect();
+    // SAFETY: the memory holds that many elements of that dtype, contiguous and aligned, and never changes: a buffer is
+    // copied before it is written while it is shared. The two calls take over the references that they are given, and
+    // the base outlives the array.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            PY_ARRAY_API.PyArray_DescrFromType(py, number),
+            dimensions.len() as c_int,
+            dimensions.as_mut_ptr(),
+            std::ptr::null_mut(),
+            data.cast_mut().cast(),
+            NPY_ARRAY_CARRAY_RO,
+            std::ptr::null_mut(),
+        );
+        let array = Bound::from_owned_ptr_or_err(py, array)?;
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast::<PyArrayObject>(), base.into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}

@@ -1,0 +1,101 @@
+//! The backend of Python models: arrays in host memory, whose facts the caller of a verb has just read.
+
+use super::array::{Access, Tensor};
+use crate::backend::{Backend, Source, Visit};
+use crate::dtype::DType;
+use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
+use crate::error::{Error, Result};
+use crate::kernel::view::View;
+use crate::nonfinite::{NonFinite, Report};
+
+/// Models in Python containers.
+///
+/// Its verbs look at memory that the tensors only point to. Every one of them is therefore called between
+/// `Container::read` and the release of the references that it takes, under the gate of the EMA, and either with the
+/// interpreter held or with the arrays pinned: that is what each `SAFETY` below stands on.
+#[derive(Debug, Default)]
+pub struct PythonModel {
+    engine: Engine,
+}
+
+impl PythonModel {
+    /// Whether a pass over so many elements is worth threads, and with them releasing the interpreter.
+    pub fn is_large(elements: usize) -> bool {
+        Engine::default().is_parallel(elements)
+    }
+}
+
+fn view<'p>(params: &'p [Tensor]) -> impl Fn(usize) -> View<'p> + Sync {
+    // SAFETY: the arrays are alive and as they were read; see `PythonModel`.
+    move |index| unsafe { params[index].view() }
+}
+
+/// Whether some tensors share memory, so that they can't be written at the same time.
+fn overlap(params: &[Tensor]) -> bool {
+    let mut extents: Vec<_> = params.iter().filter_map(Tensor::extent).collect();
+    extents.sort_unstable();
+    extents.windows(2).any(|pair| pair[0].1 > pair[1].0)
+}
+
+impl Backend for PythonModel {
+    type Tensor = Tensor;
+    type Shadows = HostShadows;
+    type Backup = HostBackup;
+
+    fn describe(&self, params: &[Tensor], each: Visit<'_>) -> Result<()> {
+        params.iter().enumerate().try_for_each(|(index, tensor)| each(index, tensor.dtype, &tensor.shape))
+    }
+
+    fn writable(&self, params: &[Tensor]) -> Result<()> {
+        for (index, tensor) in params.iter().enumerate() {
+            let problem = match tensor.access {
+                Access::Writable => continue,
+                Access::ReadOnly => "is read-only and can't be written: averages need an array with flags.writeable",
+                Access::Scalar => {
+                    "is a NumPy scalar and can't be written: keep it a 0-d array by writing p[\"b\"][...] = value"
+                }
+            };
+            return Err(Error::layout(problem).at(index));
+        }
+        Ok(())
+    }
+
+    fn shadows(&self, params: &[Tensor], dtypes: &[DType], horizons: usize, report: &Report) -> Result<Self::Shadows> {
+        Ok(self.engine.shadows(view(params), dtypes, horizons, report))
+    }
+
+    fn average(
+        &self,
+        to: &mut Self::Shadows,
+        params: &[Tensor],
+        alphas: &[f64],
+        on: NonFinite,
+        report: &Report,
+    ) -> Result<()> {
+        self.engine.average(to, 0..params.len(), view(params), alphas, on, report);
+        Ok(())
+    }
+
+    fn backup(&self, params: &[Tensor], into: &mut Self::Backup) -> Result<()> {
+        self.engine.backup(into, 0..params.len(), view(params));
+        Ok(())
+    }
+
+    fn write(&self, params: &[Tensor], from: Source<'_, Self>) -> Result<()> {
+        let elements = params.iter().map(Tensor::elements).sum();
+        let alone = self.engine.is_parallel(elements) && overlap(params);
+        let engine = if alone { self.engine.serial_below(usize::MAX) } else { self.engine };
+        let from = |index| match &from {
+            Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
+            Source::Backup(backup) => backup.get(index),
+        };
+        // SAFETY: the arrays are alive and as they were read, see `PythonModel`; they are writable, as `EMA` asked
+        // before; each is taken once, and by several threads only where none shares memory with another.
+        engine.write(params.len(), from, |index| unsafe { params[index].view_mut() });
+        Ok(())
+    }
+
+    fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
+        Ok(shadows.get(horizon, index).clone())
+    }
+}

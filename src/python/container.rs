@@ -1,0 +1,140 @@
+//! A dict, list or tuple of arrays, which is kept and read again at every call.
+
+use super::array::Tensor;
+use crate::error::Error;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+/// What is kept of a container: how to find each parameter in it.
+pub struct Container {
+    /// The names, in order; those of a list or tuple are the indices.
+    names: Vec<Py<PyString>>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Dict,
+    Sequence,
+}
+
+impl Kind {
+    fn of(container: &Bound<'_, PyAny>) -> Result<Self, Error> {
+        if container.is_instance_of::<PyDict>() {
+            return Ok(Kind::Dict);
+        }
+        if container.is_instance_of::<PyList>() || container.is_instance_of::<PyTuple>() {
+            return Ok(Kind::Sequence);
+        }
+        let found = container.get_type().name().map_or("an object".to_owned(), |name| format!("a {name}"));
+        Err(Error::config("params", found, "a dict, list or tuple of NumPy arrays"))
+    }
+}
+
+/// The strong references that keep arrays alive during a call.
+pub type Held = Vec<Py<PyAny>>;
+
+impl Container {
+    /// Looks at a container for the first time; also gives the names.
+    pub fn new(container: &Bound<'_, PyAny>) -> PyResult<(Self, Vec<String>)> {
+        let py = container.py();
+        let kind = Kind::of(container)?;
+        let mut names = Vec::new();
+        match kind {
+            Kind::Dict => {
+                for key in container.cast::<PyDict>()?.keys() {
+                    names.push(key.cast_into::<PyString>().map_err(|error| not_a_name(error.into_inner()))?);
+                }
+            }
+            Kind::Sequence => {
+                names.extend((0..container.len()?).map(|index| PyString::new(py, &index.to_string())));
+            }
+        }
+        let texts = names.iter().map(|name| name.to_str().map(str::to_owned)).collect::<PyResult<_>>()?;
+        Ok((Self { names: names.into_iter().map(Bound::unbind).collect(), kind }, texts))
+    }
+
+    /// Takes a reference to each array that the container holds now, in the order of the names.
+    pub fn hold(&self, container: &Bound<'_, PyAny>, held: &mut Held) -> PyResult<()> {
+        held.clear();
+        match (Kind::of(container)?, self.kind) {
+            (Kind::Dict, Kind::Dict) => self.hold_dict(container.cast()?, held),
+            (Kind::Sequence, Kind::Sequence) => self.hold_sequence(container, held),
+            (Kind::Dict, Kind::Sequence) => {
+                Err(Error::config("params", "a dict", "a list or tuple, as at construction").into())
+            }
+            (Kind::Sequence, Kind::Dict) => {
+                Err(Error::config("params", "a list or tuple", "a dict, as at construction").into())
+            }
+        }
+    }
+
+    fn hold_dict(&self, dict: &Bound<'_, PyDict>, held: &mut Held) -> PyResult<()> {
+        let py = dict.py();
+        if dict.len() == self.names.len() {
+            // Mostly the keys are the very strings seen at construction, in the same order.
+            let same = dict.iter().zip(&self.names).all(|((key, value), name)| {
+                held.push(value.unbind());
+                key.is(name.bind(py))
+            });
+            if same {
+                return Ok(());
+            }
+            held.clear();
+        }
+        let mut missing = Vec::new();
+        for name in &self.names {
+            match dict.get_item(name.bind(py))? {
+                Some(value) => held.push(value.unbind()),
+                None => missing.push(name.to_str(py)?.to_owned()),
+            }
+        }
+        if missing.is_empty() && dict.len() == self.names.len() {
+            return Ok(());
+        }
+        let known = PyDict::new(py);
+        for name in &self.names {
+            known.set_item(name.bind(py), ())?;
+        }
+        let mut unexpected = Vec::new();
+        for key in dict.keys() {
+            if !known.contains(&key)? {
+                let name = key.cast_into::<PyString>().map_err(|error| not_a_name(error.into_inner()))?;
+                unexpected.push(name.to_str()?.to_owned());
+            }
+        }
+        held.clear();
+        Err(Error::Names { missing, unexpected }.into())
+    }
+
+    fn hold_sequence(&self, sequence: &Bound<'_, PyAny>, held: &mut Held) -> PyResult<()> {
+        if let Ok(list) = sequence.cast::<PyList>() {
+            held.extend(list.iter().map(Bound::unbind));
+        } else {
+            held.extend(sequence.cast::<PyTuple>()?.iter().map(Bound::unbind));
+        }
+        if held.len() == self.names.len() {
+            return Ok(());
+        }
+        let py = sequence.py();
+        let missing = self.names.iter().skip(held.len()).map(|name| name.to_str(py).map(str::to_owned));
+        let missing = missing.collect::<PyResult<_>>()?;
+        let unexpected = (self.names.len()..held.len()).map(|index| index.to_string()).collect();
+        held.clear();
+        Err(Error::Names { missing, unexpected }.into())
+    }
+
+    /// Reads what the held arrays are now.
+    pub fn read(&self, py: Python<'_>, held: &Held, into: &mut Vec<Tensor>) -> PyResult<()> {
+        into.resize_with(held.len(), Tensor::default);
+        for ((array, name), tensor) in held.iter().zip(&self.names).zip(into) {
+            tensor.read(array.bind(py), || name.to_str(py).unwrap_or("?"))?;
+        }
+        Ok(())
+    }
+}
+
+fn not_a_name(key: Bound<'_, PyAny>) -> Error {
+    let key = key.repr().map_or("?".to_owned(), |text| text.to_string());
+    Error::Key { key, valid: "the keys of a dict of parameters are strings".to_owned() }
+}

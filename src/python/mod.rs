@@ -1,0 +1,21 @@
+//! The Python extension module `shrew_ema._core`.
+//!
+//! With `kernel`, this is the only room for `unsafe`. Nothing below it knows Python: a call is extracted here, done by
+//! the crate, and its result wrapped here.
+
+mod arguments;
+mod array;
+mod backend;
+mod container;
+mod ema;
+mod error;
+mod gate;
+
+use pyo3::prelude::*;
+
+// Not declared safe without the interpreter lock: the facts of an array are read while it is held.
+#[pymodule(name = "_core", gil_used = true)]
+fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<ema::PyEma>()
+}

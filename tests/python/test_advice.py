@@ -1,0 +1,61 @@
+"""Warnings that stop nothing: a narrow average with a long memory, and the first element that is skipped."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shrew_ema import EMA, EMAWarning
+from support import BF16, F16, F32
+
+
+@pytest.mark.parametrize("dtype", [F16, BF16, F32], ids=str)
+@pytest.mark.parametrize("decay", [0.99991, 0.99999, 1 - 2**-53])
+def test_a_single_precision_average_beyond_9999_is_advised_against(dtype: np.dtype[Any], decay: float) -> None:
+    with pytest.warns(EMAWarning, match='shadow_dtype="float64"') as warned:
+        EMA({"w": np.zeros(2, dtype), "v": np.zeros(2, dtype)}, decay)
+    assert len(warned) == 1
+    assert str(decay) in str(warned[0].message)
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.999, 0.9999, 1.0])
+def test_a_single_precision_average_up_to_9999_is_fine(decay: float) -> None:
+    # A warning would be an error.
+    assert EMA({"w": np.zeros(2, np.float32)}, decay).decay == decay
+
+
+def test_wide_averages_and_copies_have_any_memory() -> None:
+    # A warning would be an error.
+    assert len(EMA({"w": np.zeros(2), "n": np.zeros(2, np.int64)}, 0.999999)) == 2
+    assert len(EMA([np.zeros(2, dtype) for dtype in (F16, BF16, F32)], 0.999999, shadow_dtype="float64")) == 3
+
+
+def test_one_narrow_average_among_wide_ones_is_enough() -> None:
+    with pytest.warns(EMAWarning, match="float32"):
+        EMA([np.zeros(2), np.zeros(2, np.float32)], 0.99999)
+
+
+@pytest.mark.filterwarnings("error")
+def test_advice_can_be_made_an_error() -> None:
+    with pytest.raises(EMAWarning):
+        EMA([np.zeros(2, np.float32)], 0.99999)
+
+
+def test_skipping_warns_once_in_the_life_of_an_ema() -> None:
+    params = {"w": np.zeros(3), "v": np.zeros(3)}
+    ema = EMA(params, 0.5, nonfinite="skip")
+    ema.update()
+    params["v"][1:] = np.nan
+    with pytest.warns(EMAWarning, match=r'"v".*skipped') as warned:
+        ema.update()
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    params["w"][0] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ema.update()
+    assert ema.skipped == {"v": 4, "w": 1}
+    with pytest.warns(EMAWarning):
+        EMA(params, 0.5, nonfinite="skip").update()

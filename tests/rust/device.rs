@@ -1,0 +1,175 @@
+//! A device that is no host memory implements `Backend` itself: the state machine needs no more than the trait.
+
+use shrew_ema::backend::{Backend, Source, Visit};
+use shrew_ema::descriptor::Descriptor;
+use shrew_ema::engine::Buffer;
+use shrew_ema::nonfinite::Report;
+use shrew_ema::{Config, DType, EMA, Error, NonFinite, Result};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Memory that can only be reached by launching something on the device.
+#[derive(Default)]
+struct Device {
+    memory: RefCell<Vec<Vec<f32>>>,
+    launches: Cell<usize>,
+    /// The writes that will fail, counted from now on.
+    failing: RefCell<Vec<usize>>,
+    writes: Cell<usize>,
+}
+
+type Handle = usize;
+
+impl Device {
+    fn launch(&self) {
+        self.launches.set(self.launches.get() + 1);
+    }
+
+    fn write_one(&self, handle: Handle, values: Vec<f32>) -> Result<()> {
+        self.writes.set(self.writes.get() + 1);
+        if self.failing.borrow().contains(&self.writes.get()) {
+            return Err(Error::layout("can't be written: the device is busy"));
+        }
+        self.memory.borrow_mut()[handle] = values;
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct OnDevice(Rc<Device>);
+
+impl Backend for OnDevice {
+    type Tensor = Handle;
+    type Shadows = Vec<Vec<Vec<f64>>>;
+    type Backup = Vec<Vec<f32>>;
+
+    fn describe(&self, params: &[Handle], each: Visit<'_>) -> Result<()> {
+        let memory = self.0.memory.borrow();
+        params.iter().enumerate().try_for_each(|(index, &handle)| each(index, DType::F32, &[memory[handle].len()]))
+    }
+
+    fn writable(&self, _: &[Handle]) -> Result<()> {
+        Ok(())
+    }
+
+    fn shadows(&self, params: &[Handle], _: &[DType], horizons: usize, _: &Report) -> Result<Self::Shadows> {
+        self.0.launch();
+        let memory = self.0.memory.borrow();
+        let copy = |&handle: &Handle| memory[handle].iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        Ok(params.iter().map(|handle| vec![copy(handle); horizons]).collect())
+    }
+
+    fn average(
+        &self,
+        to: &mut Self::Shadows,
+        params: &[Handle],
+        alphas: &[f64],
+        _: NonFinite,
+        report: &Report,
+    ) -> Result<()> {
+        self.0.launch();
+        let memory = self.0.memory.borrow();
+        for (index, (shadows, &handle)) in to.iter_mut().zip(params).enumerate() {
+            for (shadow, alpha) in shadows.iter_mut().zip(alphas) {
+                for (s, &p) in shadow.iter_mut().zip(&memory[handle]) {
+                    let next = *s + alpha * (f64::from(p) - *s);
+                    if next.is_finite() { *s = next } else { report.refuse(index, 1) }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backup(&self, params: &[Handle], into: &mut Self::Backup) -> Result<()> {
+        self.0.launch();
+        *into = params.iter().map(|&handle| self.0.memory.borrow()[handle].clone()).collect();
+        Ok(())
+    }
+
+    fn write(&self, params: &[Handle], from: Source<'_, Self>) -> Result<()> {
+        self.0.launch();
+        for (index, &handle) in params.iter().enumerate() {
+            let values = match &from {
+                Source::Averages { shadows, horizon } => shadows[index][*horizon].iter().map(|&x| x as f32).collect(),
+                Source::Backup(backup) => backup[index].clone(),
+            };
+            self.0.write_one(handle, values).map_err(|error| error.at(index))?;
+        }
+        Ok(())
+    }
+
+    fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
+        let values = &shadows[index][horizon];
+        let mut buffer = Buffer::zeroed(Descriptor::new(DType::F64, &[values.len()]));
+        buffer.as_mut_slice().copy_from_slice(values);
+        Ok(buffer)
+    }
+}
+
+fn model() -> (OnDevice, EMA<OnDevice>) {
+    let device = OnDevice::default();
+    *device.0.memory.borrow_mut() = vec![vec![1.0, 2.0], vec![3.0], vec![]];
+    let names = ["w", "b", "nothing"].map(str::to_owned).to_vec();
+    let ema = EMA::with_backend(device.clone(), names, vec![0, 1, 2], Config::new(0.5).unwrap()).unwrap();
+    *device.0.memory.borrow_mut() = vec![vec![3.0, 6.0], vec![5.0], vec![]];
+    (device, ema)
+}
+
+#[test]
+fn every_verb_is_one_launch_for_the_whole_model() {
+    let (device, mut ema) = model();
+    for (launches, call) in [
+        (1, (|ema| ema.update(&[0, 1, 2])) as fn(&mut EMA<OnDevice>) -> Result<()>),
+        (2, EMA::apply),
+        (1, EMA::restore),
+        (0, EMA::restore),
+        (1, EMA::copy_to),
+    ] {
+        let before = device.0.launches.get();
+        call(&mut ema).unwrap();
+        assert_eq!(device.0.launches.get() - before, launches);
+    }
+    assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
+    assert_eq!(ema.shadow(0, 0).unwrap().as_slice::<f64>(), [2.0, 4.0]);
+}
+
+#[test]
+fn the_device_s_counts_become_errors_with_names() {
+    let (device, mut ema) = model();
+    device.0.memory.borrow_mut()[1][0] = f32::NAN;
+    let error = ema.update(&[0, 1, 2]).unwrap_err();
+    assert!(matches!(&error, Error::NonFinite { tensors, .. } if *tensors == [("b".to_owned(), 1)]), "{error}");
+    assert_eq!(ema.num_updates(), 1, "the pass was made and counted");
+    assert_eq!(ema.shadow(0, 0).unwrap().as_slice::<f64>(), [2.0, 4.0]);
+    assert_eq!(ema.shadow(1, 0).unwrap().as_slice::<f64>(), [3.0]);
+}
+
+#[test]
+fn an_apply_that_fails_half_way_is_rolled_back() {
+    let (device, mut ema) = model();
+    ema.update(&[0, 1, 2]).unwrap();
+    let before = device.0.memory.borrow().clone();
+    *device.0.failing.borrow_mut() = vec![2];
+    let error = ema.apply().unwrap_err();
+    assert_eq!(error.to_string(), "parameter \"b\" can't be written: the device is busy");
+    assert_eq!(*device.0.memory.borrow(), before);
+    assert!(!ema.is_applied());
+    ema.apply().unwrap();
+    assert_ne!(*device.0.memory.borrow(), before);
+    ema.restore().unwrap();
+    assert_eq!(*device.0.memory.borrow(), before);
+}
+
+#[test]
+fn a_roll_back_that_fails_keeps_the_backup_for_restore() {
+    let (device, mut ema) = model();
+    ema.update(&[0, 1, 2]).unwrap();
+    let before = device.0.memory.borrow().clone();
+    *device.0.failing.borrow_mut() = vec![2, 3];
+    ema.apply().unwrap_err();
+    assert!(ema.is_applied(), "the model holds a mixture: only restore is right now");
+    assert!(matches!(ema.update(&[0, 1, 2]), Err(Error::State { .. })));
+    ema.restore().unwrap();
+    assert_eq!(*device.0.memory.borrow(), before);
+    assert!(!ema.is_applied());
+}

@@ -1,0 +1,10 @@
+//! All integration tests, in one binary.
+
+mod bits;
+mod contract;
+mod device;
+mod layers;
+mod locks;
+mod oracle;
+mod refusals;
+mod states;
