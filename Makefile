@@ -38,12 +38,12 @@ lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documenta
 	@git status --porcelain | diff $(VENV)/.status - || { echo "lint: the lines above were left behind"; exit 1; }
 	@echo "lint: nothing to complain of"
 
-lint-rust: export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 lint-rust: | tools
 	@echo "lint: Rust"
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --all-targets -- --deny warnings
-	@cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
+	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python \
+		cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
 	@cargo clippy --quiet --locked --no-default-features -- --deny warnings
 	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps
 	@# Rust users never meet Python; the third line makes sure that the first two would notice.

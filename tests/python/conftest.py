@@ -34,7 +34,7 @@ def trajectories() -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
 
 @pytest.fixture
 def model() -> Params:
-    """Three float32 tensors, of one shape, so that none could pass for another by its shape alone."""
+    """Three float32 tensors of one shape, so that only their names tell them apart."""
     rng = np.random.default_rng(5)
     return {name: rng.normal(size=(2, 3)).astype(np.float32) for name in ("first", "middle", "last")}
 

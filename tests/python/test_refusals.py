@@ -71,7 +71,7 @@ def test_a_tensor_that_can_not_be_averaged_is_refused_at_construction(
     model: Params, place: str, spoil: Spoil, found: str
 ) -> None:
     model[place] = spoil(model[place])
-    for policy in ("raise", "skip", "propagate"):
+    for policy in POLICIES:
         with unchanged(None, model), pytest.raises(DTypeError) as caught:
             EMA(model, nonfinite=policy)
         assert caught.value.name == place

@@ -1,9 +1,14 @@
 //! Locked handles: errors instead of waiting for oneself, and no dead-lock found with other threads.
 
 use ndarray::{ArrayD, arr1};
-use shrew_ema::EMA;
+use shrew_ema::backend::HostMemory;
 use shrew_ema::backend::ndarray::{Handle, NdArray, share};
+use shrew_ema::descriptor::Descriptor;
+use shrew_ema::engine::Engine;
+use shrew_ema::{DType, EMA, Result, View, ViewMut};
+use std::cell::{Cell, Ref, RefCell};
 use std::panic::catch_unwind;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -53,6 +58,89 @@ fn a_poisoned_parameter_is_an_error() {
     );
     assert!(ema.update(&params).unwrap_err().to_string().contains("\"0\" is poisoned"));
     assert_eq!(ema.num_updates(), 0);
+}
+
+/// A framework of one's own, in as many lines as it takes: it counts how often each tensor is lent at the same time.
+#[derive(Clone)]
+struct Lent {
+    values: Rc<RefCell<Vec<f32>>>,
+    now: Rc<Cell<usize>>,
+    most: Rc<Cell<usize>>,
+}
+
+impl Lent {
+    fn new(values: Vec<f32>) -> Self {
+        Self { values: Rc::new(RefCell::new(values)), now: Rc::default(), most: Rc::default() }
+    }
+}
+
+struct Loan<'a> {
+    values: Ref<'a, Vec<f32>>,
+    now: &'a Cell<usize>,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.now.set(self.now.get() - 1);
+    }
+}
+
+#[derive(Default)]
+struct Lender(Engine);
+
+impl HostMemory for Lender {
+    type Tensor = Lent;
+    type Read<'a> = Loan<'a>;
+
+    fn engine(&self) -> &Engine {
+        &self.0
+    }
+
+    fn identity(tensor: &Lent) -> usize {
+        Rc::as_ptr(&tensor.values).addr()
+    }
+
+    fn describe(tensor: &Lent) -> Result<Descriptor> {
+        Ok(Descriptor::new(DType::F32, &[tensor.values.borrow().len()]))
+    }
+
+    fn writable(_: &Lent) -> Result<()> {
+        Ok(())
+    }
+
+    fn read(tensor: &Lent) -> Result<Loan<'_>> {
+        tensor.now.set(tensor.now.get() + 1);
+        tensor.most.set(tensor.most.get().max(tensor.now.get()));
+        Ok(Loan { values: tensor.values.borrow(), now: &tensor.now })
+    }
+
+    fn view<'g>(_: &'g Lent, read: &'g Loan<'_>) -> Result<View<'g>> {
+        Ok(View::from(&read.values[..]))
+    }
+
+    fn write(&self, tensor: &Lent, values: &View<'_>) -> Result<()> {
+        self.0.assign(&mut ViewMut::from(&mut tensor.values.borrow_mut()[..]), values);
+        Ok(())
+    }
+}
+
+#[test]
+fn tied_handles_are_lent_once_and_nothing_is_lent_between_calls() {
+    let tied = Lent::new(vec![1.0, 2.0]);
+    // More than a batch, and the last batch is not full.
+    let single: Vec<Lent> = (0..150).map(|i| Lent::new(vec![i as f32; i])).collect();
+    let params: Vec<Lent> = single.iter().flat_map(|lent| [lent.clone(), tied.clone()]).collect();
+    let mut ema = EMA::<Lender>::new(params.clone(), 0.5).unwrap();
+    tied.values.borrow_mut().fill(5.0);
+    ema.update(&params).unwrap();
+    assert_eq!((ema.shadow_values(1), ema.shadow_values(299)), (&[3.0, 3.5][..], &[3.0, 3.5][..]));
+    ema.apply().unwrap();
+    assert_eq!(*tied.values.borrow(), [3.0, 3.5]);
+    ema.restore().unwrap();
+    assert_eq!(*tied.values.borrow(), [5.0, 5.0]);
+    for lent in &params {
+        assert_eq!((lent.most.get(), lent.now.get()), (1, 0));
+    }
 }
 
 #[test]
