@@ -21,10 +21,12 @@ impl FromPyObject<'_, '_> for Decay {
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let real = REAL.import(value.py(), "numbers", "Real")?;
-        if value.is_instance(real)? && !value.is_instance_of::<PyBool>() {
-            return value.extract().map(Decay);
+        // An integer beyond every float is a real number too, but not one in [0, 1].
+        let number = value.is_instance(real)? && !value.is_instance_of::<PyBool>();
+        match value.extract() {
+            Ok(decay) if number => Ok(Decay(decay)),
+            _ => Err(Error::config("decay", shown(&value), "a number in [0, 1]").into()),
         }
-        Err(Error::config("decay", shown(&value), "a number in [0, 1]").into())
     }
 }
 

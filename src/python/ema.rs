@@ -335,9 +335,8 @@ impl Drop for PyEma {
         let text = "an EMA went while its averages were applied, and the training values with it: call restore() \
                     before, or copy_to() to finish on the averages";
         let _ = Python::try_attach(|py| {
-            if let Ok(true) = self.is_applied(py)
-                && let Err(error) = warn_text(py, text)
-            {
+            let warned = self.is_applied(py).and_then(|applied| if applied { warn_text(py, text) } else { Ok(()) });
+            if let Err(error) = warned {
                 error.write_unraisable(py, None);
             }
         });
