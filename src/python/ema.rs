@@ -1,7 +1,7 @@
 //! The Python class: extracts, enters the gate, lets the crate do it, wraps.
 
 use super::arguments::{self, Decay, Policy, Width};
-use super::array::{Tensor, snapshot};
+use super::array::{Access, Tensor, snapshot};
 use super::backend::PythonModel;
 use super::container::{Container, Held};
 use super::error::{warn, warn_text};
@@ -98,13 +98,15 @@ impl State {
         let State { ema, container: known, held, given } = self;
         known.hold(container, held)?;
         known.read(py, held, if own { ema.params_mut() } else { &mut *given })?;
-        let elements = if own { ema.params() } else { &given[..] }.iter().map(Tensor::elements).sum();
-        if !PythonModel::is_large(elements) {
+        let read = if own { ema.params() } else { &given[..] };
+        if !PythonModel::is_large(read.iter().map(Tensor::elements).sum()) {
             // Too short to be worth a switch: no other thread runs, so the arrays stay as they were read.
             return Ok(work(ema, given)?);
         }
-        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory.
-        let pins = held.iter().map(|array| PyWeakrefReference::new(array.bind(py)).map(Bound::unbind));
+        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
+        // scalars take none, and can't be resized.
+        let arrays = held.iter().zip(read).filter(|(_, tensor)| tensor.access != Access::Scalar);
+        let pins = arrays.map(|(array, _)| PyWeakrefReference::new(array.bind(py)).map(Bound::unbind));
         let pins = pins.collect::<PyResult<Vec<_>>>()?;
         let done = py.detach(|| work(ema, given));
         drop(pins);
