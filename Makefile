@@ -21,8 +21,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo $(VENV)/.package ## train on noisy digits, with and without averages, and draw digits.png
-	@$(BIN)/python examples/digits.py --out digits.png
-	@echo "the picture is $(CURDIR)/digits.png"
+	@$(BIN)/python examples/digits.py --out "$(CURDIR)/digits.png"
 
 test: test-rust test-python ## build everything and run every test, Rust and Python
 
@@ -42,7 +41,7 @@ lint-rust: | tools
 	@echo "lint: Rust"
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --all-targets -- --deny warnings
-	@PYO3_PYTHON=$(CURDIR)/$(BIN)/python \
+	@PYO3_PYTHON="$(CURDIR)/$(BIN)/python" \
 		cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
 	@cargo clippy --quiet --locked --no-default-features -- --deny warnings
 	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps
