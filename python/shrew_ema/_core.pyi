@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias, final
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+__all__ = ["EMA", "__version__"]
+
 __version__: str
 
 # The entries are checked at run time only: dict and list are invariant, so that a dict of memory maps is no dict of

@@ -17,6 +17,7 @@ Array = NDArray[Any]
 Params = dict[str, Array]
 Policy = Literal["raise", "skip", "propagate"]
 Width = Literal["float32", "float64"]
+POLICIES: list[Policy] = ["raise", "skip", "propagate"]
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16, F32, F64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
@@ -24,7 +25,15 @@ FLOATS = [F16, BF16, F32, F64]
 INTEGERS = [np.dtype(name) for name in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")]
 
 # Every pair of a parameter's dtype and a shadow_dtype that is allowed.
-PAIRS: list[tuple[np.dtype[Any], Width | None]] = [(F16, None), (BF16, None), (F32, None), (F64, None), (F16, "float64"), (BF16, "float64"), (F32, "float64")]
+PAIRS: list[tuple[np.dtype[Any], Width | None]] = [
+    (F16, None),
+    (BF16, None),
+    (F32, None),
+    (F64, None),
+    (F16, "float64"),
+    (BF16, "float64"),
+    (F32, "float64"),
+]
 
 
 def pair_id(value: object) -> str:

@@ -204,10 +204,36 @@ def test_a_model_of_nothing_but_empty_arrays_is_a_model() -> None:
     assert ema.num_updates == 1
 
 
-def test_read_only_arrays_are_read() -> None:
+def test_arrays_that_can_not_be_written_are_read() -> None:
     ema = EMA([read_only(np.zeros(2))], 0.0)
     ema.update([read_only(np.ones(2))])
     assert ema.shadow_values(0).tolist() == [1, 1]
+    ema.update([np.broadcast_to(np.array(5.0), 2)])
+    assert ema.shadow_values(0).tolist() == [5, 5]
+
+
+def test_an_array_of_many_dimensions_is_a_parameter() -> None:
+    params = {"w": np.zeros((2,) * 10)}
+    ema = EMA(params, 0.0)
+    values = np.arange(1024.0).reshape((2,) * 10)
+    params["w"] = values.transpose(3, 1, 4, 0, 5, 9, 2, 6, 8, 7)
+    ema.update()
+    assert same_bits(ema.shadow_values("w"), params["w"])
+    params["w"] += 1
+    with ema.applied():
+        assert values.tolist() == np.arange(1024.0).reshape((2,) * 10).tolist()
+
+
+def test_a_field_of_records_is_a_parameter() -> None:
+    records = np.zeros(1500, [("weight", "f4"), ("age", "i4")])
+    params = {"weight": records["weight"], "age": records["age"]}
+    ema = EMA(params, 0.0)
+    records["weight"], records["age"] = 2, 3
+    ema.update()
+    records["weight"], records["age"] = 5, 7
+    with ema.applied():
+        assert set(records.tolist()) == {(2, 3)}
+    assert set(records.tolist()) == {(5, 7)}
 
 
 def test_a_memory_map_is_averaged_and_written_where_it_lies(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_the_warm_up_ends_where_its_decay_meets_the_base() -> None:
     assert averages_of(0.5, [1] * 11, start=0, warmup=True) == pytest.approx((1 - left).tolist(), rel=1e-14, abs=0)
 
 
+@pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 def test_a_bfloat16_model_does_not_freeze_its_average() -> None:
     # torch's average, itself of 16 bits, stays at exactly 1.0.
     params = {"w": np.ones(4, BF16)}

@@ -9,7 +9,7 @@ import pytest
 
 from refused import PLACES, READING, WRITING, check, refusal, replace
 from shrew_ema import EMA, DTypeError, EMAError, LayoutError, ShapeError
-from support import BF16, Array, Params, misaligned, read_only, unchanged
+from support import BF16, POLICIES, Array, Params, misaligned, read_only, unchanged
 
 Spoil = Callable[[Array], Any]
 

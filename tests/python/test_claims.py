@@ -1,0 +1,81 @@
+"""The README's figures: what its tables and sentences say is what happens."""
+
+import numpy as np
+import pytest
+
+from shrew_ema import EMA, EMAWarning
+
+Float = type[np.float16] | type[np.float32]
+
+
+def moves(kind: Float, spacing: float, decay: float, difference: float) -> bool:
+    """Whether an average at 1 of this spacing moves towards a parameter that differs by a share of it."""
+    s, p, a = kind(1.0), kind(1.0 + difference), kind(1.0 - decay)
+    assert np.spacing(s) == spacing
+    return bool(s + a * (p - s) != s)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "decay", "low", "high"),
+    [
+        (np.float16, 0.99, 0.024, 0.049),
+        (np.float16, 0.999, 0.24, 0.49),
+        (np.float32, 0.99, 3.0e-6, 6.0e-6),
+        (np.float32, 0.999, 3.0e-5, 6.0e-5),
+        (np.float32, 0.9999, 3.0e-4, 6.0e-4),
+    ],
+)
+def test_an_average_freezes_where_the_table_says(dtype: Float, decay: float, low: float, high: float) -> None:
+    """At 1 the spacing is at its widest, relative to the value; just below 2 it is at its narrowest."""
+    spacing = float(np.finfo(dtype).eps)
+    half = spacing / 2 / (1 - decay)
+    assert low / 1.05 <= half / 2 <= half <= high * 1.05
+    assert not moves(dtype, spacing, decay, 0.9 * half)
+    assert moves(dtype, spacing, decay, 1.1 * half)
+
+
+def test_an_average_in_bfloat16_freezes_where_the_table_says() -> None:
+    """A bfloat16 has the spacing 2⁻⁷ at 1, which is more than a step of any size at 0.9999."""
+    half = 2.0**-8
+    assert half / (1 - 0.99) == pytest.approx(0.39, abs=0.005)
+    assert 1.9 < half / 2 / (1 - 0.999) < half / (1 - 0.999) < 4.0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_no_average_is_kept_in_16_bits(dtype: type) -> None:
+    ema = EMA([np.ones(3, dtype)])
+    assert ema.shadow_values(0).dtype.itemsize >= max(4, np.dtype(dtype).itemsize)
+
+
+def test_a_plain_update_keeps_the_start_for_long() -> None:
+    params = [np.zeros(1)]
+    ema = EMA(params, decay=0.9999)
+    for _ in range(10_000):
+        ema.update()
+    assert ema.initial_share == pytest.approx(0.37, abs=0.005)
+    with pytest.warns(EMAWarning, match="37% of the initial values"):
+        ema.apply()
+    ema.restore()
+
+
+def test_beyond_the_advised_decay_a_float32_average_warns() -> None:
+    EMA([np.ones(1, np.float32)], decay=0.9999)
+    EMA([np.ones(1, np.float32)], decay=0.99999, shadow_dtype="float64")
+    with pytest.warns(EMAWarning, match='shadow_dtype="float64"'):
+        EMA([np.ones(1, np.float32)], decay=0.99999)
+
+
+def test_the_limits_are_as_stated() -> None:
+    """One array under two names, and arrays that overlap in part, are averaged each on its own."""
+    memory = np.arange(6.0)
+    params = {"a": memory, "tied": memory, "part": memory[2:]}
+    ema = EMA(params, decay=0.5)
+    memory += 2.0
+    ema.update_with_warmup()
+    averages = {name: average.copy() for name, average in ema.averages().items()}
+    np.testing.assert_array_equal(averages["a"], averages["tied"])
+    np.testing.assert_array_equal(averages["a"][2:], averages["part"])
+    raw = memory.copy()
+    with pytest.warns(EMAWarning, match="initial values"), ema.applied():
+        np.testing.assert_array_equal(memory, averages["a"])
+    np.testing.assert_array_equal(memory, raw)
