@@ -50,7 +50,7 @@ impl Container {
                 names.extend((0..container.len()?).map(|index| PyString::new(py, &index.to_string())));
             }
         }
-        let texts = names.iter().map(|name| name.to_str().map(str::to_owned)).collect::<PyResult<_>>()?;
+        let texts = names.iter().map(text).collect::<PyResult<_>>()?;
         Ok((Self { names: names.into_iter().map(Bound::unbind).collect(), kind }, texts))
     }
 
@@ -86,7 +86,7 @@ impl Container {
         for name in &self.names {
             match dict.get_item(name.bind(py))? {
                 Some(value) => held.push(value.unbind()),
-                None => missing.push(name.to_str(py)?.to_owned()),
+                None => missing.push(text(name.bind(py))?),
             }
         }
         if missing.is_empty() && dict.len() == self.names.len() {
@@ -99,8 +99,7 @@ impl Container {
         let mut unexpected = Vec::new();
         for key in dict.keys() {
             if !known.contains(&key)? {
-                let name = key.cast_into::<PyString>().map_err(|error| not_a_name(error.into_inner()))?;
-                unexpected.push(name.to_str()?.to_owned());
+                unexpected.push(text(&key.cast_into().map_err(|error| not_a_name(error.into_inner()))?)?);
             }
         }
         held.clear();
@@ -117,8 +116,7 @@ impl Container {
             return Ok(());
         }
         let py = sequence.py();
-        let missing = self.names.iter().skip(held.len()).map(|name| name.to_str(py).map(str::to_owned));
-        let missing = missing.collect::<PyResult<_>>()?;
+        let missing = self.names.iter().skip(held.len()).map(|name| text(name.bind(py))).collect::<PyResult<_>>()?;
         let unexpected = (self.names.len()..held.len()).map(|index| index.to_string()).collect();
         held.clear();
         Err(Error::Names { missing, unexpected }.into())
@@ -134,7 +132,12 @@ impl Container {
     }
 }
 
+/// A name as Rust has it; Python allows surrogates in a string, which no text has.
+fn text(name: &Bound<'_, PyString>) -> PyResult<String> {
+    name.to_str().map(str::to_owned).map_err(|_| not_a_name(name.clone().into_any()).into())
+}
+
 fn not_a_name(key: Bound<'_, PyAny>) -> Error {
     let key = key.repr().map_or("?".to_owned(), |text| text.to_string());
-    Error::Key { key, valid: "the keys of a dict of parameters are strings".to_owned() }
+    Error::Key { key, valid: "the keys of a dict of parameters are strings of valid Unicode".to_owned() }
 }
