@@ -5,7 +5,7 @@ use crate::engine::{Engine, HostShadows};
 use crate::error::Error;
 use crate::error::Result;
 use crate::kernel::view::{View, ViewMut};
-use crate::ledger::{Config, Ledger, Pass};
+use crate::ledger::{Config, Ledger};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
 
@@ -51,7 +51,7 @@ impl Averages {
         let ledger = Ledger::new(names, descriptors, config)?;
         let engine = Engine::default();
         let mut report = Report::new(views.len());
-        let shadows = engine.shadows(|index| views[index], ledger.dtypes(), ledger.horizons(), &report);
+        let shadows = engine.shadows(|index| views[index], ledger.dtypes(), ledger.horizons(), &report)?;
         ledger.check_start(&mut report)?;
         Ok(Self { ledger, shadows, engine, report })
     }
@@ -81,12 +81,13 @@ impl Averages {
 
     fn pass(&mut self, call: &'static str, params: &[View<'_>], warmup: bool) -> Result<()> {
         self.check(params.len(), |index| params[index])?;
-        if self.ledger.plan(warmup) == Pass::Average {
+        let planned = self.ledger.plan(warmup);
+        if planned.reads {
             let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
             let all = 0..params.len();
-            self.engine.average(&mut self.shadows, all, |index| params[index], alphas, on, &self.report);
+            self.engine.average(&mut self.shadows, all, |index| params[index], alphas, on, &self.report)?;
         }
-        self.ledger.commit(call, &mut self.report)
+        self.ledger.commit(call, planned, &mut self.report)
     }
 
     /// Writes the averages of a horizon into the parameters, cast to nearest.

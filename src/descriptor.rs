@@ -22,7 +22,35 @@ impl Descriptor {
     }
 
     /// How many elements the tensor has.
+    ///
+    /// # Panics
+    /// If that is more than memory can hold: see [`elements`].
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        elements(self.dtype, &self.shape).expect("a tensor larger than memory")
+    }
+}
+
+/// How many elements a tensor has, unless their bytes would be more than memory can hold.
+pub fn elements(dtype: DType, shape: &[usize]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    let elements = shape.iter().try_fold(1, |product: usize, &extent| product.checked_mul(extent))?;
+    let bytes = elements.checked_mul(dtype.size())?;
+    isize::try_from(bytes).ok().map(|_| elements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_memory_are_none_and_never_wrap() {
+        for shape in [&[1 << 61][..], &[1 << 32, 1 << 32], &[usize::MAX], &[1 << 21, 1 << 21, 1 << 21, 1 << 21]] {
+            assert_eq!(elements(DType::F64, shape), None, "{shape:?}");
+        }
+        assert_eq!(elements(DType::F64, &[1 << 59]), Some(1 << 59));
+        assert_eq!(elements(DType::F64, &[1 << 40, 1 << 40, 0]), Some(0));
+        assert_eq!(elements(DType::F64, &[]), Some(1));
     }
 }

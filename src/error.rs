@@ -31,9 +31,9 @@ pub enum Error {
         unexpected: Vec<String>,
     },
     /// A parameter was asked for by a name or an index that there is not.
-    #[error("no parameter {key}: {valid}")]
+    #[error("no parameter {key:?}: {valid}")]
     Key {
-        /// The name in quotes, or the index.
+        /// The name, or the index.
         key: String,
         /// What would have been valid.
         valid: String,
@@ -61,12 +61,18 @@ pub enum Error {
     /// A parameter's memory can't be used as it is: misaligned, read-only, locked.
     #[error("parameter \"{name}\" {problem}")]
     Layout {
-        /// The parameter's place in the model, from 0.
-        index: usize,
+        /// The parameter's place in the model, from 0, where it is known.
+        index: Option<usize>,
         /// The parameter's name.
         name: String,
         /// What is wrong with it, and what to do.
         problem: String,
+    },
+    /// There is not enough memory for the averages or the backup.
+    #[error("not enough memory for {bytes} bytes more")]
+    Memory {
+        /// What was asked for.
+        bytes: usize,
     },
     /// The call is not possible in this state of the EMA.
     #[error("{call}: {state}; {advice}")]
@@ -96,14 +102,14 @@ pub enum Error {
 impl Error {
     /// What a backend says of a tensor that it can't use; [`Error::at`] says which one.
     pub fn layout(problem: impl Into<String>) -> Self {
-        Error::Layout { index: 0, name: String::new(), problem: problem.into() }
+        Error::Layout { index: None, name: String::new(), problem: problem.into() }
     }
 
     /// The same, said of the `index`th tensor. Whoever knows the names replaces the index by the name later.
     #[must_use]
     pub fn at(mut self, at: usize) -> Self {
         if let Error::Layout { index, name, .. } = &mut self {
-            *index = at;
+            *index = Some(at);
             *name = at.to_string();
         }
         self

@@ -89,11 +89,11 @@ fn batches<H: HostMemory>(
 }
 
 /// Another thread may reshape a tensor between the checks of a call and its pass.
-fn unchanged(view: &View<'_>, elements: usize, index: usize) -> Result<()> {
-    if view.elements() == elements {
+fn unchanged(view: &View<'_>, average: &Descriptor, index: usize) -> Result<()> {
+    if *view.shape() == average.shape[..] {
         return Ok(());
     }
-    let problem = format!("has {} elements now and had {elements} when the call began", view.elements());
+    let problem = format!("was reshaped to {:?} by another thread during the call", view.shape());
     Err(Error::layout(problem).at(index))
 }
 
@@ -125,7 +125,7 @@ impl<H: HostMemory> Backend for H {
         let mut shadows = HostShadows::with_room(horizons, params.len());
         batches::<H>(params, |range, views| {
             for (index, view) in range.zip(views) {
-                self.engine().shadow(&mut shadows, view, dtypes[index], report);
+                self.engine().shadow(&mut shadows, view, dtypes[index], report)?;
             }
             Ok(())
         })?;
@@ -143,18 +143,16 @@ impl<H: HostMemory> Backend for H {
         batches::<H>(params, |range, views| {
             let start = range.start;
             for (index, view) in range.clone().zip(views) {
-                unchanged(view, to.get(0, index).elements(), index)?;
+                unchanged(view, to.get(0, index).descriptor(), index)?;
             }
-            self.engine().average(to, range, |index| views[index - start], alphas, on, report);
-            Ok(())
+            self.engine().average(to, range, |index| views[index - start], alphas, on, report)
         })
     }
 
     fn backup(&self, params: &[Self::Tensor], into: &mut Self::Backup) -> Result<()> {
         batches::<H>(params, |range, views| {
             let start = range.start;
-            self.engine().backup(into, range, |index| views[index - start]);
-            Ok(())
+            self.engine().backup(into, range, |index| views[index - start])
         })
     }
 

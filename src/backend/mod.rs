@@ -54,7 +54,8 @@ pub trait Backend {
     /// Averages every parameter in, each horizon with its α; elements that `on` refuses go to the report.
     ///
     /// # Errors
-    /// If a tensor can't be read, and then preferably before the first write.
+    /// If a tensor can't be read. That should come before the first write; where another thread interferes in the middle
+    /// of a pass, some tensors may have been averaged by a call that is not counted.
     fn average(
         &self,
         to: &mut Self::Shadows,

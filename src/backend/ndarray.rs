@@ -9,7 +9,9 @@ use crate::kernel::view::{View, ViewMut};
 use ::ndarray::{Array, ArrayBase, ArrayD, Data, DataMut, Dimension};
 use half::{bf16, f16};
 use smallvec::SmallVec;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Arc, RwLock, RwLockReadGuard, TryLockError, TryLockResult};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// A parameter that a model, an optimizer and an EMA have in common.
 pub type Shared<T> = Arc<RwLock<ArrayD<T>>>;
@@ -103,23 +105,43 @@ pub enum Read<'a> {
     BF16(Lent<'a, bf16>),
 }
 
-/// Waiting would be for ever where the caller itself holds the lock.
-fn refusal<G>(error: TryLockError<G>) -> Error {
-    match error {
-        TryLockError::WouldBlock => Error::layout("is locked: give the guard back before the call"),
-        TryLockError::Poisoned(_) => Error::layout("is poisoned: a thread panicked while it wrote the parameter"),
+/// How long a call that has begun waits for another thread that has a tensor; its first check does not wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A guard at once, or none. A poisoned lock is as good as another: a panic elsewhere leaves numbers, and a backup has to
+/// come back into them.
+fn now<G>(guard: TryLockResult<G>) -> Option<G> {
+    match guard {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+fn locked() -> Error {
+    Error::layout("is locked, by this thread or another: give the guard back before the call")
+}
+
+/// A guard before long. Not the lock's own waiting, which would be for ever where a guard of this thread is in the way.
+fn soon<G>(mut guard: impl FnMut() -> TryLockResult<G>) -> Result<G> {
+    let began = Instant::now();
+    loop {
+        match now(guard()) {
+            Some(guard) => return Ok(guard),
+            None if began.elapsed() > PATIENCE => return Err(locked()),
+            None => sleep(Duration::from_micros(20)),
+        }
     }
 }
 
 fn descriptor<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Descriptor> {
-    Ok(Descriptor::new(T::DTYPE, shared.try_read().map_err(refusal)?.shape()))
+    Ok(Descriptor::new(T::DTYPE, now(shared.try_read()).ok_or_else(locked)?.shape()))
 }
 
-fn lend<T: Element>(shared: &RwLock<ArrayD<T>>) -> Lent<'_, T> {
-    // A panic elsewhere after the checks of the call leaves numbers, and those are averaged as they are.
-    let guard = shared.read().unwrap_or_else(PoisonError::into_inner);
+fn lend<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Lent<'_, T>> {
+    let guard = soon(|| shared.try_read())?;
     let packed = guard.as_slice_memory_order().is_none().then(|| guard.as_standard_layout().into_owned());
-    Lent { guard, packed }
+    Ok(Lent { guard, packed })
 }
 
 impl<T: Element> Lent<'_, T> {
@@ -145,15 +167,15 @@ impl HostMemory for NdArray {
     }
 
     fn writable(tensor: &Handle) -> Result<()> {
-        each!(tensor, shared => shared.try_write().map(drop).map_err(refusal))
+        each!(tensor, shared => now(shared.try_write()).map(drop).ok_or_else(locked))
     }
 
     fn read(tensor: &Handle) -> Result<Read<'_>> {
         Ok(match tensor {
-            Handle::F64(shared) => Read::F64(lend(shared)),
-            Handle::F32(shared) => Read::F32(lend(shared)),
-            Handle::F16(shared) => Read::F16(lend(shared)),
-            Handle::BF16(shared) => Read::BF16(lend(shared)),
+            Handle::F64(shared) => Read::F64(lend(shared)?),
+            Handle::F32(shared) => Read::F32(lend(shared)?),
+            Handle::F16(shared) => Read::F16(lend(shared)?),
+            Handle::BF16(shared) => Read::BF16(lend(shared)?),
         })
     }
 
@@ -168,7 +190,10 @@ impl HostMemory for NdArray {
 
     fn write(&self, tensor: &Handle, values: &View<'_>) -> Result<()> {
         each!(tensor, shared => {
-            let mut array = shared.write().unwrap_or_else(PoisonError::into_inner);
+            let mut array = soon(|| shared.try_write())?;
+            if array.shape() != values.shape() {
+                return Err(Error::layout("was reshaped by another thread during the call"));
+            }
             write_array(&mut *array, values, &self.engine)
         })
     }
@@ -218,7 +243,8 @@ impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> TryFrom<&'a ArrayBase<S, D
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] unless array and values have one shape.
+/// [`Error::Shape`] unless array and values have one shape; [`Error::DType`] unless they have one dtype, or the values are
+/// of float64 or float32 and the array of a float type no wider.
 pub fn assign<T, S, D>(array: &mut ArrayBase<S, D>, values: &View<'_>) -> Result<()>
 where
     T: Element,
@@ -237,6 +263,10 @@ where
     if array.shape() != values.shape() {
         let (expected, found) = (values.shape().to_vec(), array.shape().to_vec());
         return Err(Error::Shape { name: "array".to_owned(), expected, found });
+    }
+    if !values.dtype().narrows_to(T::DTYPE) {
+        let valid = format!("{}, or a narrower float type where that is one of 32 or 64 bits", values.dtype());
+        return Err(Error::DType { name: "array".to_owned(), found: T::DTYPE.name().to_owned(), valid });
     }
     let shape = Shape::from_slice(array.shape());
     let strides: SmallVec<[isize; 6]> = array.strides().into();

@@ -39,8 +39,6 @@ pub trait Shadow:
     fn weight(value: f64) -> Self;
     /// Whether the value is neither infinite nor NaN.
     fn finite(self) -> bool;
-    /// Whether the value is infinite.
-    fn infinite(self) -> bool;
 }
 
 macro_rules! elements {
@@ -77,10 +75,6 @@ macro_rules! shadows {
             #[inline(always)]
             fn finite(self) -> bool {
                 self.is_finite()
-            }
-            #[inline(always)]
-            fn infinite(self) -> bool {
-                self.is_infinite()
             }
         })*
     };

@@ -55,6 +55,14 @@ dtypes! {
     F64 "float64" 8 Averaged,
 }
 
+impl DType {
+    /// Whether values of this dtype can be written as that one: the same bits, or an average as its parameter.
+    pub const fn narrows_to(self, other: DType) -> bool {
+        let average = matches!(self, DType::F32 | DType::F64) && matches!(other.class(), Class::Averaged);
+        self as u8 == other as u8 || average && other.size() <= self.size()
+    }
+}
+
 /// What becomes of a tensor in an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {

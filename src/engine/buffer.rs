@@ -1,7 +1,8 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{self, Descriptor};
 use crate::dtype::Element;
+use crate::error::{Error, Result};
 use crate::kernel::view::View;
 use std::sync::Arc;
 
@@ -11,15 +12,38 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Buffer {
     descriptor: Descriptor,
+    elements: usize,
     // Words of 64 bits are aligned for every dtype.
     words: Arc<Vec<u64>>,
 }
 
 impl Buffer {
     /// A tensor of zeros.
-    pub fn zeroed(descriptor: Descriptor) -> Self {
-        let bytes = descriptor.elements() * descriptor.dtype.size();
-        Self { descriptor, words: Arc::new(vec![0; bytes.div_ceil(8)]) }
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    pub fn zeroed(descriptor: Descriptor) -> Result<Self> {
+        let Descriptor { dtype, shape } = &descriptor;
+        let elements = descriptor::elements(*dtype, shape).ok_or(Error::Memory { bytes: usize::MAX })?;
+        let bytes = elements * dtype.size();
+        let words = bytemuck::allocation::try_zeroed_slice_box(bytes.div_ceil(8));
+        let words = words.map_err(|()| Error::Memory { bytes })?.into_vec();
+        Ok(Self { descriptor, elements, words: Arc::new(words) })
+    }
+
+    /// Makes sure that nobody else holds the memory, by a copy if need be, so that a write needs no memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    pub fn own(&mut self) -> Result<()> {
+        if Arc::strong_count(&self.words) > 1 {
+            let mut words = Vec::new();
+            let bytes = size_of_val(&self.words[..]);
+            words.try_reserve_exact(self.words.len()).map_err(|_| Error::Memory { bytes })?;
+            words.extend_from_slice(&self.words);
+            self.words = Arc::new(words);
+        }
+        Ok(())
     }
 
     /// The dtype and the shape.
@@ -29,7 +53,7 @@ impl Buffer {
 
     /// How many elements there are.
     pub fn elements(&self) -> usize {
-        self.descriptor.elements()
+        self.elements
     }
 
     /// Whether a tensor has this dtype and this shape.
@@ -43,7 +67,7 @@ impl Buffer {
     /// Unless `T` is as wide as the dtype.
     pub fn as_slice<T: Element>(&self) -> &[T] {
         assert_eq!(size_of::<T>(), self.descriptor.dtype.size(), "{} read as {}", self.descriptor.dtype, T::DTYPE);
-        &bytemuck::cast_slice(&self.words)[..self.elements()]
+        &bytemuck::cast_slice(&self.words)[..self.elements]
     }
 
     /// The elements, to write; copies them first if somebody else holds them.
@@ -52,8 +76,7 @@ impl Buffer {
     /// Unless `T` is as wide as the dtype.
     pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
         assert_eq!(size_of::<T>(), self.descriptor.dtype.size(), "{} read as {}", self.descriptor.dtype, T::DTYPE);
-        let elements = self.elements();
-        &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..elements]
+        &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..self.elements]
     }
 
     /// A view, shaped.

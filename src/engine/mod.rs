@@ -9,6 +9,9 @@ pub use buffer::Buffer;
 
 use crate::descriptor::Descriptor;
 use crate::dtype::{Class, DType};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::kernel::view::{View, ViewMut};
 use crate::nonfinite::{NonFinite, Report};
 use std::ops::Range;
@@ -123,6 +126,9 @@ impl Engine {
     /// Averages that start as copies of the parameters, for `horizons` horizons, in the dtypes given; the report
     /// counts the parameters that are NaN or infinite.
     ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    ///
     /// # Panics
     /// Unless there is a dtype for each tensor, at least one horizon, and a place for each tensor in the report.
     pub fn shadows<'v>(
@@ -131,36 +137,42 @@ impl Engine {
         dtypes: &[DType],
         horizons: usize,
         report: &Report,
-    ) -> HostShadows {
+    ) -> Result<HostShadows> {
         let mut shadows = HostShadows::with_room(horizons, dtypes.len());
         for (index, &dtype) in dtypes.iter().enumerate() {
-            self.shadow(&mut shadows, &params(index), dtype, report);
-            debug_assert_eq!(shadows.tensors(), index + 1);
+            self.shadow(&mut shadows, &params(index), dtype, report)?;
         }
-        shadows
+        Ok(shadows)
     }
 
     /// Adds the averages of one more tensor, as [`Engine::shadows`] does for all.
     ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    ///
     /// # Panics
     /// Unless there is a place for the tensor in the report.
-    pub fn shadow(&self, to: &mut HostShadows, param: &View<'_>, dtype: DType, report: &Report) {
+    pub fn shadow(&self, to: &mut HostShadows, param: &View<'_>, dtype: DType, report: &Report) -> Result<()> {
         let index = to.tensors();
-        let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()));
+        let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()))?;
         match dtype.class() {
             Class::Copied => tasks::copy(&mut buffer, param, usize::MAX),
             Class::Averaged => report.refuse(index, tasks::fill(&mut buffer, param)),
         }
         for _ in 1..to.horizons {
-            let mut twin = Buffer::zeroed(buffer.descriptor().clone());
+            let mut twin = Buffer::zeroed(buffer.descriptor().clone())?;
             tasks::copy(&mut twin, &buffer.view(), usize::MAX);
             to.buffers.push(twin);
         }
         to.buffers.push(buffer);
+        Ok(())
     }
 
     /// One pass over the tensors in `range`: averages each horizon with its α, reading each parameter once; tensors of
     /// integers are copied. `params` may be called more than once for an index, from any thread.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough to leave snapshots alone; nothing is averaged then.
     ///
     /// # Panics
     /// Unless there is an α in [0, 1] for each horizon, and `params` gives tensors of the right dtypes and lengths.
@@ -172,10 +184,11 @@ impl Engine {
         alphas: &[f64],
         on: NonFinite,
         report: &Report,
-    ) {
+    ) -> Result<()> {
         let horizons = shadows.horizons;
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
         let items = &mut shadows.buffers[range.start * horizons..range.end * horizons];
+        items.iter_mut().try_for_each(Buffer::own)?;
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let weight = |index: usize| params(index).elements();
         self.run(elements, |grain| {
@@ -183,21 +196,30 @@ impl Engine {
                 report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
             });
         });
+        Ok(())
     }
 
     /// Copies the tensors in `range`, bit for bit, into memory that is used again where it fits.
     ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    ///
     /// # Panics
     /// Where the tensors before `range` have no backup.
-    pub fn backup<'v>(&self, into: &mut HostBackup, range: Range<usize>, params: impl Fn(usize) -> View<'v> + Sync) {
+    pub fn backup<'v>(
+        &self,
+        into: &mut HostBackup,
+        range: Range<usize>,
+        params: impl Fn(usize) -> View<'v> + Sync,
+    ) -> Result<()> {
         let mut elements = 0;
         for index in range.clone() {
             let view = params(index);
             elements += view.elements();
             match into.buffers.get_mut(index) {
                 Some(old) if old.is_like(&view) => {}
-                Some(old) => *old = Buffer::zeroed(view.descriptor()),
-                None => into.buffers.push(Buffer::zeroed(view.descriptor())),
+                Some(old) => *old = Buffer::zeroed(view.descriptor())?,
+                None => into.buffers.push(Buffer::zeroed(view.descriptor())?),
             }
         }
         let items = &mut into.buffers[range.clone()];
@@ -207,6 +229,7 @@ impl Engine {
                 tasks::copy(&mut buffer[0], &params(index), grain);
             });
         });
+        Ok(())
     }
 
     /// Writes `from(i)` into `into(i)` for each `i` below `count`, cast to the target's dtype: to nearest, ties to even,

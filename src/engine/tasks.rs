@@ -5,9 +5,12 @@ use super::split::cut;
 use crate::dtype::{Class, Element, Param, Shadow, dispatch};
 use crate::kernel::scalar::Blend;
 use crate::kernel::view::{View, ViewMut};
-use crate::kernel::{self, BLOCK, Rows};
+use crate::kernel::{self, BLOCK};
 use crate::nonfinite::NonFinite;
 use smallvec::SmallVec;
+
+/// The averages of one stretch of a tensor, one slice for each horizon; up to eight stay off the heap.
+type Rows<'a, S> = SmallVec<[&'a mut [S]; 8]>;
 
 /// Elements that pass over the stack at a time, from or to a tensor that does not lie in one piece.
 const PIECE: usize = 4 * BLOCK;
@@ -89,7 +92,7 @@ pub fn copy(into: &mut Buffer, from: &View<'_>, grain: usize) {
     });
 }
 
-/// Writes a tensor of our own into another one, cast to that one's dtype.
+/// Writes a tensor into another one, cast to that one's dtype.
 pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, grain: usize) {
     let dtype = into.as_view().dtype();
     assert_eq!(into.as_view().elements(), from.elements(), "source and target differ in length");
@@ -97,10 +100,20 @@ pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, grain: usize) {
         dispatch!(word dtype => W => spread::<W>(into, grain, &|start, piece| from.gather(start, piece)));
     } else {
         dispatch!(average (from.dtype(), dtype) as (S, P) => {
-            let averages = from.as_slice::<S>().expect("buffers of our own are contiguous");
-            let narrow = |start: usize, piece: &mut [P]| kernel::narrow(&averages[start..][..piece.len()], piece);
-            spread::<P>(into, grain, &narrow);
+            spread::<P>(into, grain, &|start, piece| narrow::<S, P>(from, start, piece));
         });
+    }
+}
+
+fn narrow<S: Shadow, P: Param>(from: &View<'_>, start: usize, into: &mut [P]) {
+    if let Some(averages) = from.as_slice::<S>() {
+        return kernel::narrow(&averages[start..][..into.len()], into);
+    }
+    let mut piece = [S::zeroed(); PIECE];
+    for (i, into) in into.chunks_mut(PIECE).enumerate() {
+        let piece = &mut piece[..into.len()];
+        from.gather(start + i * PIECE, piece);
+        kernel::narrow(piece, into);
     }
 }
 

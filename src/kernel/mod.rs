@@ -1,22 +1,19 @@
-//! The verbs on slices: average, narrow, count; and the memory that they work on.
+//! The verbs on slices: average, widen, narrow; and, in [`view`], the memory that they work on.
 //!
 //! Everything goes through blocks of [`BLOCK`] elements that stay in the first-level cache: a block is computed into a
 //! buffer on the stack together with the test for NaN and infinity, and only then copied to its place. A store that
 //! selects, element by element, becomes a masked store with some instruction sets and costs up to four times as much.
 
+mod layout;
 pub mod scalar;
 pub mod view;
 
 use crate::dtype::{Param, Shadow};
 use crate::nonfinite::NonFinite;
 use scalar::{Blend, element, far, near};
-use smallvec::SmallVec;
 
 /// Elements in a block.
 pub const BLOCK: usize = 256;
-
-/// The averages of one stretch of a tensor, one slice for each horizon; up to eight stay off the heap.
-pub type Rows<'a, S> = SmallVec<[&'a mut [S]; 8]>;
 
 /// Averages `params` into every row, row `h` with the weights `blends[h]`, and counts the elements refused by any row.
 ///
@@ -81,12 +78,12 @@ fn mend<S: Shadow, P: Param>(row: &mut [S], params: &[P], blend: Blend<S>, on: N
 /// Unless both have the same length.
 pub fn widen<S: Shadow, P: Param>(params: &[P], into: &mut [S]) -> u64 {
     assert_eq!(params.len(), into.len(), "from and into differ in length");
-    let mut infinite = 0;
+    let mut refused = 0;
     for (out, &p) in into.iter_mut().zip(params) {
         *out = S::widen(p);
-        infinite += u64::from(!out.finite());
+        refused += u64::from(!out.finite());
     }
-    infinite
+    refused
 }
 
 /// Writes each of `averages` in the parameter's type, to nearest, ties to even, rounded once.

@@ -69,8 +69,9 @@ pub fn element<S: Shadow>(s: S, p: S, blend: Blend<S>, on: NonFinite) -> (S, boo
     if value.finite() {
         return (value, false);
     }
-    // Only infinities: with a rule for every s = p, the sign of a zero would depend on its neighbours.
-    if s.infinite() && s == p {
+    // Infinities: for finite ones the value would have been finite. So the sign of a zero never depends on its
+    // neighbours, which decide whether a block comes here.
+    if s == p {
         return (s, false);
     }
     let value = match blend {

@@ -1,8 +1,11 @@
 //! A tensor's memory, typed: however it is strided, its elements are read and written in logical (C) order.
 
-use crate::descriptor::{Descriptor, Shape};
+use super::layout::{contiguous, inside};
+use crate::descriptor::{self, Descriptor, Shape};
 use crate::dtype::{DType, Element};
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -47,10 +50,10 @@ impl<'a> View<'a> {
     /// Rust reference.
     ///
     /// # Panics
-    /// Unless there is a stride for each dimension.
+    /// Unless there is a stride for each dimension, and the elements' bytes are at most `isize::MAX`.
     pub unsafe fn from_raw(data: NonNull<u8>, dtype: DType, shape: &'a [usize], strides: &'a [isize]) -> Self {
         assert_eq!(shape.len(), strides.len(), "a stride for each dimension");
-        let elements = shape.iter().product();
+        let elements = descriptor::elements(dtype, shape).expect("a tensor larger than memory");
         let strides = (elements > 0 && !contiguous(shape, strides)).then_some(strides);
         Self { data, dtype, elements, shape: Some(shape), strides, memory: PhantomData }
     }
@@ -60,8 +63,8 @@ impl<'a> View<'a> {
     /// # Panics
     /// Unless `words` has room for all elements.
     pub fn over(words: &'a [u64], dtype: DType, shape: &'a [usize]) -> Self {
-        let elements = shape.iter().product::<usize>();
-        assert!(elements * dtype.size() <= size_of_val(words), "{elements} {dtype} do not fit");
+        let elements = descriptor::elements(dtype, shape).filter(|n| n * dtype.size() <= size_of_val(words));
+        let elements = elements.unwrap_or_else(|| panic!("{shape:?} of {dtype} does not fit"));
         // Words are aligned for every dtype, and every bit pattern is a number of every dtype.
         Self {
             data: NonNull::from(words).cast(),
@@ -86,7 +89,7 @@ impl<'a> View<'a> {
         shape: &'a [usize],
         strides: &'a [isize],
     ) -> Result<Self> {
-        inside(memory.len(), first, shape, strides)?;
+        inside::<T>(memory.len(), first, shape, strides)?;
         let data = NonNull::from(memory).cast::<T>();
         // SAFETY: the offset is at most the length. `inside` found every element in `memory`, whose borrow lasts
         // for 'a; without elements nothing is ever read.
@@ -126,6 +129,10 @@ impl<'a> View<'a> {
         self.check_width::<T>();
         if self.strides.is_some() {
             return None;
+        }
+        if self.elements == 0 {
+            // Whose address may be anything.
+            return Some(&[]);
         }
         // SAFETY: the constructors promise `elements` initialised, aligned elements of this width, readable for 'a,
         // and every bit pattern is a value of an `Element`.
@@ -209,7 +216,7 @@ impl<'a> ViewMut<'a> {
     /// reference.
     ///
     /// # Panics
-    /// Unless there is a stride for each dimension.
+    /// As [`View::from_raw`] does.
     pub unsafe fn from_raw(data: NonNull<u8>, dtype: DType, shape: &'a [usize], strides: &'a [isize]) -> Self {
         // SAFETY: what this function asks of its caller is more than what the other one asks.
         Self { inner: unsafe { View::from_raw(data, dtype, shape, strides) }, memory: PhantomData }
@@ -228,7 +235,7 @@ impl<'a> ViewMut<'a> {
         shape: &'a [usize],
         strides: &'a [isize],
     ) -> Result<Self> {
-        inside(memory.len(), first, shape, strides)?;
+        inside::<T>(memory.len(), first, shape, strides)?;
         let start = first.min(memory.len());
         let data = NonNull::from(memory).cast::<T>();
         // SAFETY: the offset is at most the length. `inside` found every element in `memory`, which is borrowed
@@ -249,6 +256,9 @@ impl<'a> ViewMut<'a> {
         self.inner.check_width::<T>();
         if self.inner.strides.is_some() {
             return None;
+        }
+        if self.inner.elements == 0 {
+            return Some(&mut []);
         }
         // SAFETY: as in `View::as_slice`, and the borrow is exclusive: the constructors take the memory so, and this
         // call takes the view so.
@@ -285,34 +295,6 @@ impl<'a, T: Element> From<&'a mut [T]> for ViewMut<'a> {
         let inner = View { data, dtype: T::DTYPE, elements, shape: None, strides: None, memory: PhantomData };
         ViewMut { inner, memory: PhantomData }
     }
-}
-
-/// Whether elements so strided lie one after the other.
-fn contiguous(shape: &[usize], strides: &[isize]) -> bool {
-    let mut expected = 1;
-    shape.iter().zip(strides).rev().all(|(&extent, &stride)| {
-        // A dimension of extent 1 is never stepped along, so its stride may be anything.
-        let fits = extent == 1 || stride == expected;
-        expected *= extent as isize;
-        fits
-    })
-}
-
-/// Whether every element lies in a memory of `length` elements if the first one lies at `first`.
-fn inside(length: usize, first: usize, shape: &[usize], strides: &[isize]) -> Result<()> {
-    if shape.contains(&0) {
-        return Ok(());
-    }
-    let mut reach = (first as i128, first as i128);
-    for (&extent, &stride) in shape.iter().zip(strides) {
-        let span = (extent as i128 - 1) * stride as i128;
-        reach = (reach.0 + span.min(0), reach.1 + span.max(0));
-    }
-    if reach.0 >= 0 && reach.1 < length as i128 {
-        return Ok(());
-    }
-    let value = format!("elements {} to {} of {length}", reach.0, reach.1);
-    Err(Error::config("strides", value, "such that every element lies in the memory given"))
 }
 
 #[cfg(test)]
@@ -380,6 +362,17 @@ mod tests {
             assert!(refusal.to_string().starts_with("strides must be such that"), "{refusal}");
         }
         assert_eq!(View::strided(&memory, 99, &[0], &[1]).unwrap().elements(), 0);
+        let huge = [usize::MAX - 1, usize::MAX - 1];
+        for (shape, strides) in [(huge, [isize::MIN; 2]), (huge, [isize::MAX; 2]), ([1 << 32, 1 << 32], [0, 0])] {
+            assert!(View::strided(&memory, 0, &shape, &strides).is_err());
+        }
+        assert_eq!(View::strided(&memory, 0, &[1 << 40, 1 << 40, 0], &[1, 1, 1]).unwrap().elements(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit")]
+    fn a_view_larger_than_its_words_panics() {
+        View::over(&[], DType::F64, &[1 << 61]);
     }
 
     #[test]

@@ -16,13 +16,14 @@ use crate::notice::Notice;
 use crate::schedule::{Schedule, compound_alpha, log_decay, share, warmup_alpha};
 use std::collections::HashSet;
 
-/// What a call has to do, as [`Ledger::plan`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Nothing but counting: before the start, between the beats, or with a decay of 1.
-    Count,
-    /// One pass with [`Ledger::alphas`].
-    Average,
+/// What a call has to do, as [`Ledger::plan`] says, and what [`Ledger::commit`] counts.
+#[derive(Debug)]
+#[must_use = "a call that is planned is done and then committed"]
+pub struct Planned {
+    /// Whether the parameters are read, in one pass with [`Ledger::alphas`]. Not before the start, between the beats, or
+    /// with a decay of 1.
+    pub reads: bool,
+    beat: Beat,
 }
 
 /// Where a call falls in time.
@@ -56,7 +57,6 @@ pub struct Ledger {
     step: u64,
     num_updates: u64,
     skipped: Vec<u64>,
-    beat: Beat,
     /// Of the planned call: what it averages with, and the sum of ln d with it in; for each horizon.
     alphas: Vec<f64>,
     windows: Vec<f64>,
@@ -100,7 +100,6 @@ impl Ledger {
             nonfinite,
             step: 0,
             num_updates: 0,
-            beat: Beat::BeforeStart,
             alphas: vec![0.0; horizons],
             windows: vec![0.0; horizons],
             said: 0,
@@ -230,16 +229,13 @@ impl Ledger {
 
     /// Puts the name into what a backend said of a tensor by its index.
     pub fn label(&self, error: Error) -> Error {
-        match error {
-            Error::Layout { index, problem, .. } => Error::Layout { index, name: self.names[index].clone(), problem },
-            other => other,
-        }
+        label(&self.names, error)
     }
 
     /// What the next call has to do. Nothing is counted before [`Ledger::commit`].
-    pub fn plan(&mut self, warmup: bool) -> Pass {
+    pub fn plan(&mut self, warmup: bool) -> Planned {
         let step = self.step + 1;
-        self.beat = match step.checked_sub(self.start) {
+        let beat = match step.checked_sub(self.start) {
             None => Beat::BeforeStart,
             Some(0) => Beat::Copy,
             Some(t) if t % self.every == 0 => Beat::Average,
@@ -247,7 +243,7 @@ impl Ledger {
         };
         let t = step.saturating_sub(self.start);
         for (h, horizon) in self.horizons.iter().enumerate() {
-            let (alpha, window) = match self.beat {
+            let (alpha, window) = match beat {
                 Beat::BeforeStart => (0.0, 0.0),
                 Beat::Copy => (1.0, 0.0),
                 Beat::Between | Beat::Average => {
@@ -256,13 +252,13 @@ impl Ledger {
                     let window = horizon.log_window + log_decay(own);
                     // By way of logarithms only where there is more than one call to compound.
                     let alpha = if self.every == 1 { own } else { compound_alpha(window) };
-                    (if self.beat == Beat::Average { alpha } else { 0.0 }, window)
+                    (if beat == Beat::Average { alpha } else { 0.0 }, window)
                 }
             };
             self.alphas[h] = alpha;
             self.windows[h] = window;
         }
-        if self.alphas.iter().any(|&alpha| alpha > 0.0) { Pass::Average } else { Pass::Count }
+        Planned { reads: self.alphas.iter().any(|&alpha| alpha > 0.0), beat }
     }
 
     /// α of the planned call, for each horizon.
@@ -274,10 +270,10 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::NonFinite`] if it refused any under [`NonFinite::Raise`]; the call is counted all the same.
-    pub fn commit(&mut self, call: &'static str, report: &mut Report) -> Result<()> {
+    pub fn commit(&mut self, call: &'static str, planned: Planned, report: &mut Report) -> Result<()> {
         self.step += 1;
         for (horizon, &window) in self.horizons.iter_mut().zip(&self.windows) {
-            match self.beat {
+            match planned.beat {
                 Beat::BeforeStart => {}
                 // The parameters at this call are the start now, and nothing is left of those at construction.
                 Beat::Copy => horizon.log_share = f64::NEG_INFINITY,
@@ -288,7 +284,7 @@ impl Ledger {
                 }
             }
         }
-        self.num_updates += u64::from(self.beat == Beat::Average);
+        self.num_updates += u64::from(planned.beat == Beat::Average);
         let refused = report.drain();
         for &(index, count) in &refused {
             self.skipped[index] += count;
@@ -360,5 +356,15 @@ impl Ledger {
 
     fn named(&self, counts: &[(usize, u64)]) -> Vec<(String, u64)> {
         counts.iter().map(|&(index, count)| (self.names[index].clone(), count)).collect()
+    }
+}
+
+/// Puts the name into what a backend said of a tensor by its index.
+pub fn label(names: &[String], error: Error) -> Error {
+    match error {
+        Error::Layout { index: Some(index), problem, .. } => {
+            Error::Layout { index: Some(index), name: names[index].clone(), problem }
+        }
+        other => other,
     }
 }

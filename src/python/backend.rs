@@ -61,7 +61,7 @@ impl Backend for PythonModel {
     }
 
     fn shadows(&self, params: &[Tensor], dtypes: &[DType], horizons: usize, report: &Report) -> Result<Self::Shadows> {
-        Ok(self.engine.shadows(view(params), dtypes, horizons, report))
+        self.engine.shadows(view(params), dtypes, horizons, report)
     }
 
     fn average(
@@ -72,13 +72,11 @@ impl Backend for PythonModel {
         on: NonFinite,
         report: &Report,
     ) -> Result<()> {
-        self.engine.average(to, 0..params.len(), view(params), alphas, on, report);
-        Ok(())
+        self.engine.average(to, 0..params.len(), view(params), alphas, on, report)
     }
 
     fn backup(&self, params: &[Tensor], into: &mut Self::Backup) -> Result<()> {
-        self.engine.backup(into, 0..params.len(), view(params));
-        Ok(())
+        self.engine.backup(into, 0..params.len(), view(params))
     }
 
     fn write(&self, params: &[Tensor], from: Source<'_, Self>) -> Result<()> {

@@ -6,6 +6,7 @@ use shrew_ema::engine::Buffer;
 use shrew_ema::nonfinite::Report;
 use shrew_ema::{Config, DType, EMA, Error, NonFinite, Result};
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// Memory that can only be reached by launching something on the device.
@@ -16,6 +17,8 @@ struct Device {
     /// The writes that will fail, counted from now on.
     failing: RefCell<Vec<usize>>,
     writes: Cell<usize>,
+    /// The write that will panic.
+    panics: Cell<usize>,
 }
 
 type Handle = usize;
@@ -27,6 +30,7 @@ impl Device {
 
     fn write_one(&self, handle: Handle, values: Vec<f32>) -> Result<()> {
         self.writes.set(self.writes.get() + 1);
+        assert_ne!(self.panics.get(), self.writes.get(), "the device panics");
         if self.failing.borrow().contains(&self.writes.get()) {
             return Err(Error::layout("can't be written: the device is busy"));
         }
@@ -100,7 +104,7 @@ impl Backend for OnDevice {
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
         let values = &shadows[index][horizon];
-        let mut buffer = Buffer::zeroed(Descriptor::new(DType::F64, &[values.len()]));
+        let mut buffer = Buffer::zeroed(Descriptor::new(DType::F64, &[values.len()]))?;
         buffer.as_mut_slice().copy_from_slice(values);
         Ok(buffer)
     }
@@ -123,7 +127,7 @@ fn every_verb_is_one_launch_for_the_whole_model() {
         (2, EMA::apply),
         (1, EMA::restore),
         (0, EMA::restore),
-        (1, EMA::copy_to),
+        (2, EMA::copy_to),
     ] {
         let before = device.0.launches.get();
         call(&mut ema).unwrap();
@@ -172,4 +176,70 @@ fn a_roll_back_that_fails_keeps_the_backup_for_restore() {
     ema.restore().unwrap();
     assert_eq!(*device.0.memory.borrow(), before);
     assert!(!ema.is_applied());
+}
+
+#[test]
+fn a_copy_to_that_fails_half_way_is_rolled_back_too() {
+    let (device, mut ema) = model();
+    ema.update(&[0, 1, 2]).unwrap();
+    let before = device.0.memory.borrow().clone();
+    *device.0.failing.borrow_mut() = vec![2];
+    ema.copy_to().unwrap_err();
+    assert_eq!(*device.0.memory.borrow(), before);
+    assert!(!ema.is_applied());
+    ema.copy_to().unwrap();
+    assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
+}
+
+#[test]
+fn a_mixture_can_be_finished_either_way() {
+    let averages = [vec![2.0, 4.0], vec![4.0], vec![]];
+    let mixture = || {
+        let (device, mut ema) = model();
+        ema.update(&[0, 1, 2]).unwrap();
+        *device.0.failing.borrow_mut() = vec![2, 3];
+        ema.apply().unwrap_err();
+        (device, ema)
+    };
+    let (device, mut ema) = mixture();
+    let error = ema.apply().unwrap_err();
+    assert!(error.to_string().starts_with("apply: a write of the model failed half-way"), "{error}");
+    ema.copy_to().unwrap();
+    assert_eq!(*device.0.memory.borrow(), averages);
+    assert!(!ema.is_applied());
+
+    // A restore that fails half-way leaves a mixture as well, and the backup with it.
+    let (device, mut ema) = model();
+    let training = device.0.memory.borrow().clone();
+    ema.update(&[0, 1, 2]).unwrap();
+    ema.apply().unwrap();
+    *device.0.failing.borrow_mut() = vec![device.0.writes.get() + 2];
+    ema.restore().unwrap_err();
+    assert!(ema.is_applied());
+    ema.restore().unwrap();
+    assert_eq!(*device.0.memory.borrow(), training);
+}
+
+#[test]
+fn a_panic_in_a_write_leaves_the_training_values_to_restore() {
+    let (device, mut ema) = model();
+    ema.update(&[0, 1, 2]).unwrap();
+    let before = device.0.memory.borrow().clone();
+    device.0.panics.set(2);
+    assert!(catch_unwind(AssertUnwindSafe(|| ema.apply())).is_err());
+    assert!(ema.is_applied());
+    ema.restore().unwrap();
+    assert_eq!(*device.0.memory.borrow(), before);
+}
+
+#[test]
+fn copy_to_while_applied_writes_what_it_says() {
+    let (device, mut ema) = model();
+    ema.update(&[0, 1, 2]).unwrap();
+    ema.apply().unwrap();
+    *device.0.memory.borrow_mut() = vec![vec![9.0, 9.0], vec![9.0], vec![]];
+    ema.copy_to().unwrap();
+    assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
+    ema.restore().unwrap();
+    assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
 }

@@ -7,7 +7,7 @@ use shrew_ema::descriptor::Descriptor;
 use shrew_ema::engine::Engine;
 use shrew_ema::{DType, EMA, Result, View, ViewMut};
 use std::cell::{Cell, Ref, RefCell};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,10 @@ fn a_caller_that_holds_the_lock_is_told_so() {
     let mut ema = EMA::<NdArray>::named(names.into_iter().zip(params.clone()), config).unwrap();
     let writing = b.write().unwrap();
     let error = ema.update(&params).unwrap_err();
-    assert_eq!(error.to_string(), "parameter \"b\" is locked: give the guard back before the call");
+    assert_eq!(
+        error.to_string(),
+        "parameter \"b\" is locked, by this thread or another: give the guard back before the call"
+    );
     drop(writing);
     ema.update(&params).unwrap();
     let reading = b.read().unwrap();
@@ -44,20 +47,18 @@ fn a_caller_that_holds_the_lock_is_told_so() {
 }
 
 #[test]
-fn a_poisoned_parameter_is_an_error() {
+fn a_guard_restores_also_where_the_panic_poisoned_the_lock() {
     let w = share(arr1(&[1.0]));
-    let params = vec![Handle::from(&w)];
-    let mut ema = EMA::<NdArray>::new(params.clone(), 0.5).unwrap();
-    let other = Arc::clone(&w);
-    assert!(
-        catch_unwind(move || {
-            let _guard = other.write().unwrap();
-            panic!("in mid-write");
-        })
-        .is_err()
-    );
-    assert!(ema.update(&params).unwrap_err().to_string().contains("\"0\" is poisoned"));
-    assert_eq!(ema.num_updates(), 0);
+    let mut ema = EMA::<NdArray>::new(vec![Handle::from(&w)], 0.5).unwrap();
+    *w.write().unwrap() = arr1(&[3.0]).into_dyn();
+    let evaluation = catch_unwind(AssertUnwindSafe(|| {
+        let _applied = ema.applied().unwrap();
+        let _guard = w.write().unwrap();
+        panic!("in mid-evaluation");
+    }));
+    assert!(evaluation.is_err() && w.is_poisoned());
+    w.clear_poison();
+    assert_eq!((w.read().unwrap()[[0]], ema.is_applied()), (3.0, false));
 }
 
 /// A framework of one's own, in as many lines as it takes: it counts how often each tensor is lent at the same time.
@@ -66,11 +67,13 @@ struct Lent {
     values: Rc<RefCell<Vec<f32>>>,
     now: Rc<Cell<usize>>,
     most: Rc<Cell<usize>>,
+    /// Whether it grows whenever it is lent, as if another thread had done it.
+    reshapes: Rc<Cell<bool>>,
 }
 
 impl Lent {
     fn new(values: Vec<f32>) -> Self {
-        Self { values: Rc::new(RefCell::new(values)), now: Rc::default(), most: Rc::default() }
+        Self { values: Rc::new(RefCell::new(values)), now: Rc::default(), most: Rc::default(), reshapes: Rc::default() }
     }
 }
 
@@ -109,6 +112,9 @@ impl HostMemory for Lender {
     }
 
     fn read(tensor: &Lent) -> Result<Loan<'_>> {
+        if tensor.reshapes.get() {
+            tensor.values.borrow_mut().push(0.0);
+        }
         tensor.now.set(tensor.now.get() + 1);
         tensor.most.set(tensor.most.get().max(tensor.now.get()));
         Ok(Loan { values: tensor.values.borrow(), now: &tensor.now })
@@ -141,6 +147,22 @@ fn tied_handles_are_lent_once_and_nothing_is_lent_between_calls() {
     for lent in &params {
         assert_eq!((lent.most.get(), lent.now.get()), (1, 0));
     }
+}
+
+#[test]
+fn a_pass_that_another_thread_breaks_is_not_counted_and_leaves_no_news() {
+    let params: Vec<Lent> = (0..70).map(|_| Lent::new(vec![1.0])).collect();
+    let mut ema = EMA::<Lender>::new(params.clone(), 0.5).unwrap();
+    params[3].values.borrow_mut()[0] = f32::NAN;
+    params[69].reshapes.set(true);
+    let error = ema.update(&params).unwrap_err();
+    assert_eq!(error.to_string(), "parameter \"69\" was reshaped to [2] by another thread during the call");
+    assert_eq!((ema.num_updates(), ema.ledger().skipped().count()), (0, 0));
+    params[3].values.borrow_mut()[0] = 1.0;
+    params[69].reshapes.set(false);
+    params[69].values.borrow_mut().truncate(1);
+    ema.update(&params).unwrap();
+    assert_eq!(ema.num_updates(), 1);
 }
 
 #[test]

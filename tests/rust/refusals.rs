@@ -157,7 +157,7 @@ fn settings_that_mean_nothing() {
 #[test]
 fn an_index_or_a_horizon_that_there_is_not() {
     let mut model = model(NonFinite::Raise);
-    model.refuses("no parameter 3: the indices are 0 to 2", |ema| ema.shadow(3, 0).map(drop));
+    model.refuses("no parameter \"3\": the indices are 0 to 2", |ema| ema.shadow(3, 0).map(drop));
     model.refuses("horizon must be below 1, got 1", |ema| ema.shadow(0, 1).map(drop));
     model.refuses("horizon must be below 1, got 7", |ema| ema.apply_horizon(7));
     model.refuses("horizon must be below 1, got 7", |ema| ema.copy_horizon_to(7));

@@ -1,14 +1,17 @@
 //! The EMA of a model that is held by handles: training values in the model, or averages, and never a mixture.
 
+mod applied;
+
+pub use applied::Applied;
+
 use crate::backend::{Backend, HostMemory, Source};
 use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
 use crate::error::{Error, Result};
-use crate::ledger::{Config, Ledger, Pass};
+use crate::ledger::{self, Config, Ledger};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 
 /// Exponential moving averages of a model's parameters.
 ///
@@ -63,9 +66,21 @@ pub struct EMA<B: Backend> {
     ledger: Ledger,
     shadows: B::Shadows,
     backup: B::Backup,
-    /// The horizon that the model holds, in Applied.
-    applied: Option<usize>,
+    holds: Holds,
     report: Report,
+}
+
+/// What the model holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Training,
+    Averages {
+        horizon: usize,
+    },
+    /// A write of the averages or of the backup was neither finished nor undone.
+    Mixture {
+        horizon: usize,
+    },
 }
 
 impl<B: Backend> EMA<B> {
@@ -114,22 +129,18 @@ impl<B: Backend> EMA<B> {
     /// Unless there is a name for each tensor.
     pub fn with_backend(backend: B, names: Vec<String>, params: Vec<B::Tensor>, config: Config) -> Result<Self> {
         assert_eq!(names.len(), params.len(), "a name for each tensor");
-        let label = |error| match error {
-            Error::Layout { index, problem, .. } => Error::Layout { index, name: names[index].clone(), problem },
-            other => other,
-        };
         let mut descriptors = Vec::with_capacity(params.len());
         let mut each = |_, dtype, shape: &[usize]| {
             descriptors.push(Descriptor::new(dtype, shape));
             Ok(())
         };
-        backend.describe(&params, &mut each).map_err(label)?;
+        backend.describe(&params, &mut each).map_err(|error| ledger::label(&names, error))?;
         let ledger = Ledger::new(names, descriptors, config)?;
         let mut report = Report::new(params.len());
         let shadows = backend.shadows(&params, ledger.dtypes(), ledger.horizons(), &report);
         let shadows = shadows.map_err(|error| ledger.label(error))?;
         ledger.check_start(&mut report)?;
-        Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), applied: None, report })
+        Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), holds: Holds::Training, report })
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -155,15 +166,20 @@ impl<B: Backend> EMA<B> {
 
     /// One call of `update` or its like, with other parameters than those held or with these.
     pub(crate) fn pass(&mut self, call: &'static str, params: Option<&[B::Tensor]>, warmup: bool) -> Result<()> {
-        self.refuse_applied(call, "restore() first, or the average would be averaged into itself")?;
+        self.check_training(call, "restore() first, or the average would be averaged into itself")?;
         let params = params.unwrap_or(&self.params);
         check(&self.backend, &self.ledger, params)?;
-        if self.ledger.plan(warmup) == Pass::Average {
+        let planned = self.ledger.plan(warmup);
+        if planned.reads {
             let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
             let average = self.backend.average(&mut self.shadows, params, alphas, on, &self.report);
-            average.map_err(|error| self.ledger.label(error))?;
+            if let Err(error) = average {
+                // What a call that is not counted refused is no news to the next one.
+                self.report.drain();
+                return Err(self.ledger.label(error));
+            }
         }
-        self.ledger.commit(call, &mut self.report)
+        self.ledger.commit(call, planned, &mut self.report)
     }
 
     /// Backs up the training values and writes the averages over them.
@@ -180,19 +196,10 @@ impl<B: Backend> EMA<B> {
     /// # Errors
     /// As [`EMA::apply`], and [`Error::Config`] where there is no such horizon.
     pub fn apply_horizon(&mut self, horizon: usize) -> Result<()> {
-        self.refuse_applied("apply", "restore() first, or the training values would be lost")?;
-        self.check_writing(horizon)?;
-        self.ledger.advise_on_share(horizon);
-        let backed_up = self.backend.backup(&self.params, &mut self.backup);
-        self.labelled(backed_up)?;
-        let averages = Source::Averages { shadows: &self.shadows, horizon };
-        let written = self.backend.write(&self.params, averages);
-        if written.is_err() && self.backend.write(&self.params, Source::Backup(&self.backup)).is_ok() {
-            return self.labelled(written);
-        }
-        // Also after a write that could be neither finished nor undone: `restore` can then be tried again.
-        self.applied = Some(horizon);
-        self.labelled(written)
+        self.check_training("apply", "restore() first, or the training values would be lost")?;
+        self.write_averages(horizon)?;
+        self.holds = Holds::Averages { horizon };
+        Ok(())
     }
 
     /// Puts the training values back, bit for bit, after [`EMA::apply`]; else does nothing.
@@ -200,13 +207,12 @@ impl<B: Backend> EMA<B> {
     /// # Errors
     /// As [`EMA::apply`] on parameters that changed. The averages stay applied then, and the backup is kept.
     pub fn restore(&mut self) -> Result<()> {
-        if self.applied.is_none() {
-            return Ok(());
-        }
+        let (Holds::Averages { horizon } | Holds::Mixture { horizon }) = self.holds else { return Ok(()) };
         check(&self.backend, &self.ledger, &self.params)?;
         self.labelled(self.backend.writable(&self.params))?;
+        self.holds = Holds::Mixture { horizon };
         self.labelled(self.backend.write(&self.params, Source::Backup(&self.backup)))?;
-        self.applied = None;
+        self.holds = Holds::Training;
         Ok(())
     }
 
@@ -219,10 +225,10 @@ impl<B: Backend> EMA<B> {
         Ok(Applied { ema: self })
     }
 
-    /// Finishes on the averages: writes them for good. While Applied, they stay, and the backup is forgotten.
+    /// Finishes on the averages: writes them for good, while Applied too, and forgets the training values.
     ///
     /// # Errors
-    /// As [`EMA::apply`].
+    /// As [`EMA::apply`], but possible while Applied.
     pub fn copy_to(&mut self) -> Result<()> {
         self.copy_horizon_to(0)
     }
@@ -233,16 +239,38 @@ impl<B: Backend> EMA<B> {
     /// As [`EMA::copy_to`]; [`Error::Config`] where there is no such horizon, [`Error::State`] while another one is
     /// applied.
     pub fn copy_horizon_to(&mut self, horizon: usize) -> Result<()> {
-        if self.applied.is_some_and(|applied| applied != horizon) {
-            self.refuse_applied("copy_to", "another horizon is applied: restore() first")?;
+        match self.holds {
+            Holds::Averages { horizon: other } | Holds::Mixture { horizon: other } if other != horizon => {
+                self.check_training("copy_to", "another horizon is applied: restore() first")?;
+            }
+            _ => {}
         }
-        if self.applied.take().is_none() {
-            self.check_writing(horizon)?;
-            self.ledger.advise_on_share(horizon);
-            let averages = Source::Averages { shadows: &self.shadows, horizon };
-            self.labelled(self.backend.write(&self.params, averages))?;
-        }
+        self.write_averages(horizon)?;
+        self.holds = Holds::Training;
+        self.backup = B::Backup::default();
         Ok(())
+    }
+
+    /// Writes the averages over the model, with the training values backed up if it holds these, and leaves
+    /// [`Holds::Mixture`] if it can neither finish nor undo that, by a panic too.
+    fn write_averages(&mut self, horizon: usize) -> Result<()> {
+        self.ledger.check_horizon(horizon)?;
+        check(&self.backend, &self.ledger, &self.params)?;
+        self.labelled(self.backend.writable(&self.params))?;
+        self.ledger.advise_on_share(horizon);
+        let before = self.holds;
+        if before == Holds::Training {
+            let backed_up = self.backend.backup(&self.params, &mut self.backup);
+            self.labelled(backed_up)?;
+        }
+        self.holds = Holds::Mixture { horizon };
+        let averages = Source::Averages { shadows: &self.shadows, horizon };
+        let written = self.backend.write(&self.params, averages);
+        let undo = written.is_err() && before == Holds::Training;
+        if undo && self.backend.write(&self.params, Source::Backup(&self.backup)).is_ok() {
+            self.holds = Holds::Training;
+        }
+        self.labelled(written)
     }
 
     /// The average of one tensor at one horizon. Later updates do not change what was given out.
@@ -265,9 +293,9 @@ impl<B: Backend> EMA<B> {
         self.ledger.num_updates()
     }
 
-    /// Whether the model holds averages.
+    /// Whether the model holds averages, and not the training values.
     pub fn is_applied(&self) -> bool {
-        self.applied.is_some()
+        self.holds != Holds::Training
     }
 
     /// The handles that [`EMA::apply`] writes.
@@ -299,17 +327,13 @@ impl<B: Backend> EMA<B> {
         self.ledger.take_notices()
     }
 
-    fn check_writing(&self, horizon: usize) -> Result<()> {
-        self.ledger.check_horizon(horizon)?;
-        check(&self.backend, &self.ledger, &self.params)?;
-        self.labelled(self.backend.writable(&self.params))
-    }
-
-    fn refuse_applied(&self, call: &'static str, advice: &'static str) -> Result<()> {
-        match self.applied {
-            None => Ok(()),
-            Some(_) => Err(Error::State { call, state: "the averages are applied", advice }),
-        }
+    fn check_training(&self, call: &'static str, advice: &'static str) -> Result<()> {
+        let state = match self.holds {
+            Holds::Training => return Ok(()),
+            Holds::Averages { .. } => "the averages are applied",
+            Holds::Mixture { .. } => "a write of the model failed half-way",
+        };
+        Err(Error::State { call, state, advice })
     }
 
     fn labelled<T>(&self, result: Result<T>) -> Result<T> {
@@ -349,49 +373,6 @@ impl<B: Backend> Drop for EMA<B> {
     fn drop(&mut self) {
         if self.is_applied() {
             log::warn!("an EMA goes while its averages are applied: the training values are lost; copy_to() says so");
-        }
-    }
-}
-
-/// Keeps the averages in the model, and puts the training values back when it goes. See [`EMA::applied`].
-#[must_use = "the training values are put back when this goes"]
-pub struct Applied<'a, B: Backend> {
-    ema: &'a mut EMA<B>,
-}
-
-impl<B: Backend> Applied<'_, B> {
-    /// Puts the training values back and says whether that worked.
-    ///
-    /// # Errors
-    /// As [`EMA::restore`]; the averages stay applied then.
-    pub fn restore(self) -> Result<()> {
-        let mut guard = std::mem::ManuallyDrop::new(self);
-        guard.ema.restore()
-    }
-}
-
-impl<B: Backend> Deref for Applied<'_, B> {
-    type Target = EMA<B>;
-
-    fn deref(&self) -> &EMA<B> {
-        self.ema
-    }
-}
-
-impl<B: Backend> DerefMut for Applied<'_, B> {
-    fn deref_mut(&mut self) -> &mut EMA<B> {
-        self.ema
-    }
-}
-
-/// # Panics
-/// If the training values can't be put back; during another panic it says so in the log.
-impl<B: Backend> Drop for Applied<'_, B> {
-    fn drop(&mut self) {
-        match self.ema.restore() {
-            Ok(()) => {}
-            Err(error) if std::thread::panicking() => log::error!("the averages stay applied: {error}"),
-            Err(error) => panic!("the averages stay applied: {error}"),
         }
     }
 }
