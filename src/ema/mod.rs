@@ -1,5 +1,9 @@
 //! The EMA of a model that is held by handles: training values in the model, or averages, and never a mixture.
 
+mod applied;
+
+pub use applied::Applied;
+
 use crate::backend::{Backend, HostMemory, Source};
 use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
@@ -8,7 +12,6 @@ use crate::ledger::{Config, Ledger, Pass};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 
 /// Exponential moving averages of a model's parameters.
 ///
@@ -215,7 +218,15 @@ impl<B: Backend> EMA<B> {
     /// # Errors
     /// As [`EMA::apply`].
     pub fn applied(&mut self) -> Result<Applied<'_, B>> {
-        self.apply()?;
+        self.applied_horizon(0)
+    }
+
+    /// As [`EMA::applied`], with the averages of one of several horizons.
+    ///
+    /// # Errors
+    /// As [`EMA::apply_horizon`].
+    pub fn applied_horizon(&mut self, horizon: usize) -> Result<Applied<'_, B>> {
+        self.apply_horizon(horizon)?;
         Ok(Applied { ema: self })
     }
 
@@ -233,6 +244,7 @@ impl<B: Backend> EMA<B> {
     /// As [`EMA::copy_to`]; [`Error::Config`] where there is no such horizon, [`Error::State`] while another one is
     /// applied.
     pub fn copy_horizon_to(&mut self, horizon: usize) -> Result<()> {
+        self.ledger.check_horizon(horizon)?;
         if self.applied.is_some_and(|applied| applied != horizon) {
             self.refuse_applied("copy_to", "another horizon is applied: restore() first")?;
         }
@@ -255,7 +267,7 @@ impl<B: Backend> EMA<B> {
         self.labelled(self.backend.export(&self.shadows, horizon, index))
     }
 
-    /// The decay, without warm-up.
+    /// The decay, of the first horizon where there are several: see [`Ledger::decay`].
     pub fn decay(&self) -> f64 {
         self.ledger.decay(0)
     }
@@ -283,9 +295,9 @@ impl<B: Backend> EMA<B> {
 
     /// Gives the advice that [`EMA::apply`] would give, before it, for a binding in which advice can stop a call.
     #[cfg(feature = "python")]
-    pub(crate) fn advise(&mut self) {
-        if !self.is_applied() {
-            self.ledger.advise_on_share(0);
+    pub(crate) fn advise(&mut self, horizon: usize) {
+        if !self.is_applied() && horizon < self.ledger.horizons() {
+            self.ledger.advise_on_share(horizon);
         }
     }
 
@@ -349,49 +361,6 @@ impl<B: Backend> Drop for EMA<B> {
     fn drop(&mut self) {
         if self.is_applied() {
             log::warn!("an EMA goes while its averages are applied: the training values are lost; copy_to() says so");
-        }
-    }
-}
-
-/// Keeps the averages in the model, and puts the training values back when it goes. See [`EMA::applied`].
-#[must_use = "the training values are put back when this goes"]
-pub struct Applied<'a, B: Backend> {
-    ema: &'a mut EMA<B>,
-}
-
-impl<B: Backend> Applied<'_, B> {
-    /// Puts the training values back and says whether that worked.
-    ///
-    /// # Errors
-    /// As [`EMA::restore`]; the averages stay applied then.
-    pub fn restore(self) -> Result<()> {
-        let mut guard = std::mem::ManuallyDrop::new(self);
-        guard.ema.restore()
-    }
-}
-
-impl<B: Backend> Deref for Applied<'_, B> {
-    type Target = EMA<B>;
-
-    fn deref(&self) -> &EMA<B> {
-        self.ema
-    }
-}
-
-impl<B: Backend> DerefMut for Applied<'_, B> {
-    fn deref_mut(&mut self) -> &mut EMA<B> {
-        self.ema
-    }
-}
-
-/// # Panics
-/// If the training values can't be put back; during another panic it says so in the log.
-impl<B: Backend> Drop for Applied<'_, B> {
-    fn drop(&mut self) {
-        match self.ema.restore() {
-            Ok(()) => {}
-            Err(error) if std::thread::panicking() => log::error!("the averages stay applied: {error}"),
-            Err(error) => panic!("the averages stay applied: {error}"),
         }
     }
 }
