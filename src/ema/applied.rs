@@ -1,8 +1,9 @@
-//! The guard that applies averages for as long as it lives.
+//! The guard that keeps the averages in a model.
 
 use super::EMA;
 use crate::backend::Backend;
 use crate::error::Result;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
 /// Keeps the averages in the model, and puts the training values back when it goes. See [`EMA::applied`].
@@ -17,7 +18,7 @@ impl<B: Backend> Applied<'_, B> {
     /// # Errors
     /// As [`EMA::restore`]; the averages stay applied then.
     pub fn restore(self) -> Result<()> {
-        let mut guard = std::mem::ManuallyDrop::new(self);
+        let mut guard = ManuallyDrop::new(self);
         guard.ema.restore()
     }
 }

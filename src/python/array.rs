@@ -1,6 +1,6 @@
 //! One NumPy array: in, what it is and where its memory lies; out, a read-only snapshot of an average.
 
-use crate::descriptor::Shape;
+use crate::descriptor::{Shape, elements};
 use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub struct Tensor {
     strides: SmallVec<[isize; 6]>,
     pub access: Access,
     /// The array made of a scalar, whose memory would be gone with it.
-    made: Option<Py<PyAny>>,
+    made: Option<Py<PyUntypedArray>>,
 }
 
 // SAFETY: the pointer is followed only by `view` and `view_mut`, whose callers promise that the memory is there.
@@ -61,28 +61,43 @@ const VALID: &str = "a NumPy array of float64, float32, float16, bfloat16, bool 
                      of this machine";
 
 impl Tensor {
-    /// Reads what `object`, the parameter called `name()`, is now.
-    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
+    /// Looks at what kind of object the parameter called `name()` is. This may run any Python code, so that it comes
+    /// before the facts of any array are read.
+    pub fn settle<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
         self.made = None;
         // SAFETY: the pointer is that of a live object.
         if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } != 0 {
-            // SAFETY: an exact array was just found there, and the borrow keeps it alive.
-            return self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name);
+            return Ok(());
         }
-        if let Ok(array) = object.cast::<PyUntypedArray>() {
-            if object.is_instance(masked(object.py())?)? {
+        if object.cast::<PyUntypedArray>().is_ok() {
+            if object.get_type().is_subclass(masked(object.py())?)? {
                 return Err(refused(name(), "a masked array", "an array without a mask"));
             }
-            return self.read_array(array, name);
+            return Ok(());
         }
-        if !object.is_instance(generic(object.py())?)? {
-            return Err(refused(name(), &format!("a {}", object.get_type().name()?), VALID));
+        let class = object.get_type();
+        if class.is_subclass(generic(object.py())?)? {
+            // Whatever a subclass makes of it has to be an array.
+            if let Ok(made) = object.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
+                self.made = Some(made.unbind());
+                return Ok(());
+            }
         }
-        let made = object.call_method0("__array__")?;
-        self.read_array(made.cast::<PyUntypedArray>()?, name)?;
-        self.access = Access::Scalar;
-        self.made = Some(made.unbind());
-        Ok(())
+        Err(refused(name(), &format!("no array but of type {}", class.name()?), VALID))
+    }
+
+    /// Reads the facts of an array that was settled. This runs no Python code, and so nothing that is read is outdated
+    /// before the interpreter is given away.
+    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
+        match self.made.as_ref().map(|made| made.clone_ref(object.py())) {
+            Some(made) => {
+                self.read_array(made.bind(object.py()), name)?;
+                self.access = Access::Scalar;
+                Ok(())
+            }
+            // SAFETY: `settle` found an array there, or failed.
+            None => self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name),
+        }
     }
 
     fn read_array<'n>(&mut self, array: &Bound<'_, PyUntypedArray>, name: impl Fn() -> &'n str) -> PyResult<()> {
@@ -93,7 +108,7 @@ impl Tensor {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
         let layout = |problem: &str| {
-            PyErr::from(Error::Layout { index: 0, name: name().to_owned(), problem: problem.to_owned() })
+            PyErr::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
         };
         if fields.flags & NPY_ARRAY_ALIGNED == 0 {
             return Err(layout("is not aligned in memory: copy it with np.array(...)"));
@@ -111,6 +126,9 @@ impl Tensor {
                 )
             }
         };
+        if elements(dtype, shape).is_none() {
+            return Err(layout("has more elements than memory can hold"));
+        }
         self.shape.clear();
         self.shape.extend_from_slice(shape);
         self.strides.clear();
@@ -209,8 +227,9 @@ const NUMBERS: [(c_int, DType); 14] = {
 fn dtype(array: &Bound<'_, PyUntypedArray>, descr: *mut PyArray_Descr) -> Option<DType> {
     // SAFETY: an array always has a descriptor, which lives as long as it.
     let fields = unsafe { &(*descr).fields };
-    // NumPy writes '=' or '|' for what is native.
-    if !matches!(fields.byteorder as u8, b'=' | b'|') {
+    // NumPy mostly writes '=' for what is native, '|' where there is no order, and at times the order itself.
+    let native = if cfg!(target_endian = "little") { b'<' } else { b'>' };
+    if ![b'=', b'|', native].contains(&(fields.byteorder as u8)) {
         return None;
     }
     let number = fields.type_num;

@@ -1,5 +1,6 @@
 //! A dict, list or tuple of arrays, which is kept and read again at every call.
 
+use super::arguments;
 use super::array::Tensor;
 use crate::error::Error;
 use pyo3::prelude::*;
@@ -122,11 +123,19 @@ impl Container {
         Err(Error::Names { missing, unexpected }.into())
     }
 
-    /// Reads what the held arrays are now.
-    pub fn read(&self, py: Python<'_>, held: &Held, into: &mut Vec<Tensor>) -> PyResult<()> {
-        into.resize_with(held.len(), Tensor::default);
-        for ((array, name), tensor) in held.iter().zip(&self.names).zip(into) {
-            tensor.read(array.bind(py), || name.to_str(py).unwrap_or("?"))?;
+    /// Looks at what kind of objects are held, which may run Python code.
+    pub fn settle(&self, py: Python<'_>, held: &Held, tensors: &mut Vec<Tensor>) -> PyResult<()> {
+        tensors.resize_with(held.len(), Tensor::default);
+        for ((object, name), tensor) in held.iter().zip(&self.names).zip(tensors) {
+            tensor.settle(object.bind(py), || name.to_str(py).unwrap_or("?"))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what the held arrays are now, which runs none.
+    pub fn read(&self, py: Python<'_>, held: &Held, tensors: &mut [Tensor]) -> PyResult<()> {
+        for ((object, name), tensor) in held.iter().zip(&self.names).zip(tensors) {
+            tensor.read(object.bind(py), || name.to_str(py).unwrap_or("?"))?;
         }
         Ok(())
     }
@@ -138,6 +147,6 @@ fn text(name: &Bound<'_, PyString>) -> PyResult<String> {
 }
 
 fn not_a_name(key: Bound<'_, PyAny>) -> Error {
-    let key = key.repr().map_or("?".to_owned(), |text| text.to_string());
+    let key = arguments::shown(&key);
     Error::Key { key, valid: "the keys of a dict of parameters are strings of valid Unicode".to_owned() }
 }

@@ -3,12 +3,11 @@
 use crate::error::Error;
 use crate::notice::Notice;
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyTuple};
 use std::ffi::CString;
-
-const CLASSES: &str = "shrew_ema.errors";
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -20,6 +19,7 @@ impl From<Error> for PyErr {
 fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     let message = error.to_string();
     let (class, mut details): (_, Vec<Bound<'_, PyAny>>) = match error {
+        Error::Memory { .. } => return Ok(PyMemoryError::new_err(message)),
         Error::Config { argument, value, valid } => (
             "ConfigError",
             vec![argument.into_bound_py_any(py)?, value.into_bound_py_any(py)?, valid.into_bound_py_any(py)?],
@@ -27,10 +27,9 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::Names { missing, unexpected } => {
             ("NamesError", vec![PyTuple::new(py, missing)?.into_any(), PyTuple::new(py, unexpected)?.into_any()])
         }
-        Error::Key { key, .. } => (
-            "NamesError",
-            vec![PyTuple::empty(py).into_any(), PyTuple::new(py, [key.trim_matches(['"', '\''])])?.into_any()],
-        ),
+        Error::Key { key, .. } => {
+            ("NamesError", vec![PyTuple::empty(py).into_any(), PyTuple::new(py, [key])?.into_any()])
+        }
         Error::Shape { name, expected, found } => (
             "ShapeError",
             vec![
@@ -58,8 +57,15 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
     };
     details.insert(0, message.into_bound_py_any(py)?);
-    let class = PyModule::import(py, CLASSES)?.getattr(class)?;
+    let class = classes(py)?.getattr(class)?;
     Ok(PyErr::from_value(class.call1(PyTuple::new(py, details)?)?))
+}
+
+/// The module of the classes. Loaded with the package, since nothing can be imported when an interpreter ends.
+pub fn classes(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static CLASSES: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let load = || PyResult::Ok(PyModule::import(py, "shrew_ema.errors")?.unbind());
+    Ok(CLASSES.get_or_try_init(py, load)?.bind(py))
 }
 
 /// Warns of a notice, where the Python code that called is.
@@ -69,8 +75,11 @@ pub fn warn(py: Python<'_>, notice: &Notice) -> PyResult<()> {
 
 /// As [`warn`], of any text.
 pub fn warn_text(py: Python<'_>, text: &str) -> PyResult<()> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let load = || PyResult::Ok(PyModule::import(py, CLASSES)?.getattr("EMAWarning")?.unbind());
-    let class = CLASS.get_or_try_init(py, load)?.bind(py);
-    PyErr::warn(py, class, &CString::new(text.replace('\0', " "))?, 1)
+    let class = classes(py)?.getattr("EMAWarning")?;
+    PyErr::warn(py, &class, &CString::new(text.replace('\0', " "))?, 1)
+}
+
+/// Whether an exception is a warning of ours that was made one.
+pub fn is_warning(py: Python<'_>, error: &PyErr) -> bool {
+    classes(py).and_then(|classes| classes.getattr("EMAWarning")).is_ok_and(|class| error.is_instance(py, &class))
 }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use std::ops::{Deref, DerefMut};
 use std::process;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ fn split(word: u64) -> (u32, u32) {
 impl<T> Gate<T> {
     pub fn new(value: T) -> Self {
         Self { value: Mutex::new(value), inside: AtomicU64::new(0), waiting: AtomicU64::new(0) }
+    }
+
+    /// The value, where nobody else can be inside.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for its turn, and lets other Python threads run meanwhile.

@@ -3,6 +3,7 @@
 //! With `kernel`, this is the only room for `unsafe`. Nothing below it knows Python: a call is extracted here, done by
 //! the crate, and its result wrapped here.
 
+mod applied;
 mod arguments;
 mod array;
 mod backend;
@@ -10,12 +11,16 @@ mod container;
 mod ema;
 mod error;
 mod gate;
+mod schedules;
+mod state;
 
 use pyo3::prelude::*;
 
 // Not declared safe without the interpreter lock: the facts of an array are read while it is held.
 #[pymodule(name = "_core", gil_used = true)]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    error::classes(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<ema::PyEma>()
+    module.add_class::<ema::PyEma>()?;
+    schedules::register(module)
 }

@@ -120,11 +120,35 @@ def test_applied_copy_to_keeps_the_averages_and_drops_the_training_values(ema: E
     assert ema.num_updates == 7
 
 
-def test_applied_copy_to_keeps_what_was_written_since(ema: EMA, model: Params) -> None:
+def test_applied_copy_to_ends_on_the_averages_whatever_was_written_since(ema: EMA, model: Params) -> None:
+    averages = images(ema.averages())
     ema.apply()
     shift(model)
-    with unchanged(None, model):
+    model["first"] = model["first"].copy()
+    ema.copy_to()
+    assert images(model) == averages
+
+
+def test_applied_copy_to_refuses_arrays_that_cannot_take_the_averages(ema: EMA, model: Params) -> None:
+    ema.apply()
+    first, model["first"] = model["first"], model["first"][:1]
+    with unchanged(ema, model), pytest.raises(ShapeError):
         ema.copy_to()
+    model["first"] = first
+    assert ema.is_applied
+    ema.restore()
+
+
+def test_a_context_restores_only_what_it_applied_itself(ema: EMA, model: Params) -> None:
+    stale, entered = ema.applied(), ema.applied()
+    entered.__enter__()
+    ema.restore()
+    ema.apply()
+    with unchanged(ema, model):
+        stale.__exit__(None, None, None)
+        entered.__exit__(None, None, None)
+    assert ema.is_applied
+    ema.restore()
 
 
 def test_applied_the_second_time_backs_up_the_newer_training_values(ema: EMA, model: Params) -> None:
