@@ -1,0 +1,57 @@
+//! Which decay an update uses: schedules as data, one documented function for each rule and for each peer's defaults.
+//!
+//! A schedule is a pure function of `t`, the number of the update, from 1. It gives `α = 1 - d` and not `d`: near 1 the
+//! decay has lost the digits that the update needs. All arithmetic is in 64 bits, and the functions come from `libm`, so
+//! that every platform gets the same bits.
+//!
+//! # Which one do I want?
+//!
+//! - Training with a fixed number of steps, nothing special: [`constant`](Schedule::constant) with
+//!   `update_with_warmup`. A horizon of 1/10 to 1/100 of the run is a good start: [`decay_of`]`(steps / 50.0)` has that
+//!   half-life.
+//! - A run whose length is not known: [`power`](Schedule::power), whose horizon grows with the run, by
+//!   `sigma_rel` .05 to .10, or [`mean_teacher`](Schedule::mean_teacher).
+//! - The end of a run at a constant learning rate: [`swa`](Schedule::swa) from a late `start`.
+//! - The batch size changes: a decay `d` per step becomes `d^κ` when batches become κ times as large
+//!   ([`scaled`], Busbridge et al. 2023); or count in images with [`edm`](Schedule::edm).
+//! - Continuing what another library began: the function with its name.
+
+mod horizon;
+mod peers;
+mod rules;
+
+pub use horizon::{decay_of, half_life, lag, noise, scaled};
+pub use rules::Schedule;
+
+/// `1 - (1+t)/(10+t)`, the warm-up of the original design, for update number `t`, counted from 1: an update with warm-up
+/// uses the larger of this and the schedule's own α, so that the first decays are 2/11, 3/12, 4/13.
+///
+/// ```
+/// use shrew_ema::schedule::warmup_alpha;
+/// assert_eq!(warmup_alpha(1), 9.0 / 11.0);
+/// assert_eq!(warmup_alpha(990), 0.009);
+/// ```
+pub fn warmup_alpha(t: u64) -> f64 {
+    rules::ratio_alpha(10.0, t as f64)
+}
+
+/// `ln d` of one update: sums of it are the decay of several.
+pub fn log_decay(alpha: f64) -> f64 {
+    libm::log1p(-alpha)
+}
+
+/// α of several updates at once, from the sum of their [`log_decay`]s: `1 - ∏ dᵢ`.
+///
+/// ```
+/// use shrew_ema::schedule::{compound_alpha, log_decay};
+/// let ten = compound_alpha(10.0 * log_decay(1e-4));
+/// assert!((ten - 0.0009995501199790025_f64).abs() < 1e-18);
+/// ```
+pub fn compound_alpha(log_decays: f64) -> f64 {
+    -libm::expm1(log_decays)
+}
+
+/// `∏ dᵢ`, from the sum of the [`log_decay`]s: the share of the initial values that is still in an average.
+pub fn share(log_decays: f64) -> f64 {
+    libm::exp(log_decays)
+}
