@@ -3,17 +3,20 @@
 use std::fmt;
 
 /// Something worth knowing that does not stop a call. It goes to the `log` crate as a warning, once for each kind in an
-/// EMA's life, and is kept for [`EMA::take_notices`](crate::EMA::take_notices).
+/// EMA's life ([`Notice::EarlyAverages`] once for each horizon), and is kept for
+/// [`EMA::take_notices`](crate::EMA::take_notices).
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// A 32-bit average so slow that its steps fall below what 32 bits can add.
     NarrowShadow {
-        /// The decay.
+        /// The decay from one average to the next.
         decay: f64,
     },
     /// The averages are put to use while much of the initial values is left in them.
     EarlyAverages {
+        /// Which averages, where there are several.
+        horizon: Option<usize>,
         /// The share of the initial values, from 0 to 1.
         share: f64,
     },
@@ -25,12 +28,11 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Its kind, as a bit of a set.
-    pub(crate) fn bit(&self) -> u8 {
-        match self {
-            Notice::NarrowShadow { .. } => 1,
-            Notice::EarlyAverages { .. } => 2,
-            Notice::Skipped { .. } => 4,
+    /// Whether saying both would be saying one thing twice.
+    pub(crate) fn is_like(&self, other: &Notice) -> bool {
+        match (self, other) {
+            (Notice::EarlyAverages { horizon, .. }, Notice::EarlyAverages { horizon: other, .. }) => horizon == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
 }
@@ -41,11 +43,14 @@ impl fmt::Display for Notice {
             Notice::NarrowShadow { decay } => {
                 write!(f, "a float32 average loses steps at decay {decay}, beyond 0.9999: use shadow_dtype=\"float64\"")
             }
-            Notice::EarlyAverages { share } => write!(
-                f,
-                "the averages still hold {:.0}% of the initial values: use update_with_warmup or a shorter decay",
-                100.0 * share
-            ),
+            Notice::EarlyAverages { horizon, share } => {
+                f.write_str("the averages")?;
+                if let Some(horizon) = horizon {
+                    write!(f, " of horizon {horizon}")?;
+                }
+                let percent = 100.0 * share;
+                write!(f, " still hold {percent:.0}% of the initial values: use update_with_warmup or a shorter decay")
+            }
             Notice::Skipped { tensors } => {
                 let total: u64 = tensors.iter().map(|(_, count)| count).sum();
                 let first = tensors.first().map_or("", |(name, _)| name);

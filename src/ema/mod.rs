@@ -221,7 +221,15 @@ impl<B: Backend> EMA<B> {
     /// # Errors
     /// As [`EMA::apply`].
     pub fn applied(&mut self) -> Result<Applied<'_, B>> {
-        self.apply()?;
+        self.applied_horizon(0)
+    }
+
+    /// As [`EMA::applied`], with the averages of one of several horizons.
+    ///
+    /// # Errors
+    /// As [`EMA::apply_horizon`].
+    pub fn applied_horizon(&mut self, horizon: usize) -> Result<Applied<'_, B>> {
+        self.apply_horizon(horizon)?;
         Ok(Applied { ema: self })
     }
 
@@ -239,6 +247,7 @@ impl<B: Backend> EMA<B> {
     /// As [`EMA::copy_to`]; [`Error::Config`] where there is no such horizon, [`Error::State`] while another one is
     /// applied.
     pub fn copy_horizon_to(&mut self, horizon: usize) -> Result<()> {
+        self.ledger.check_horizon(horizon)?;
         match self.holds {
             Holds::Averages { horizon: other } | Holds::Mixture { horizon: other } if other != horizon => {
                 self.check_training("copy_to", "another horizon is applied: restore() first")?;
@@ -283,7 +292,7 @@ impl<B: Backend> EMA<B> {
         self.labelled(self.backend.export(&self.shadows, horizon, index))
     }
 
-    /// The decay, without warm-up.
+    /// The decay, of the first horizon where there are several: see [`Ledger::decay`].
     pub fn decay(&self) -> f64 {
         self.ledger.decay(0)
     }
@@ -311,9 +320,9 @@ impl<B: Backend> EMA<B> {
 
     /// Gives the advice that [`EMA::apply`] would give, before it, for a binding in which advice can stop a call.
     #[cfg(feature = "python")]
-    pub(crate) fn advise(&mut self) {
-        if !self.is_applied() {
-            self.ledger.advise_on_share(0);
+    pub(crate) fn advise(&mut self, horizon: usize) {
+        if !self.is_applied() && horizon < self.ledger.horizons() {
+            self.ledger.advise_on_share(horizon);
         }
     }
 

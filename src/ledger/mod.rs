@@ -24,6 +24,7 @@ pub struct Planned {
     /// with a decay of 1.
     pub reads: bool,
     beat: Beat,
+    warmup: bool,
 }
 
 /// Where a call falls in time.
@@ -60,7 +61,9 @@ pub struct Ledger {
     /// Of the planned call: what it averages with, and the sum of ln d with it in; for each horizon.
     alphas: Vec<f64>,
     windows: Vec<f64>,
-    said: u8,
+    /// Whether the last call counted was one with warm-up.
+    warmed: bool,
+    said: Vec<Notice>,
     notices: Vec<Notice>,
 }
 
@@ -102,10 +105,14 @@ impl Ledger {
             num_updates: 0,
             alphas: vec![0.0; horizons],
             windows: vec![0.0; horizons],
-            said: 0,
+            warmed: false,
+            said: Vec::new(),
             notices: Vec::new(),
         };
-        ledger.advise_on_width();
+        for h in 0..horizons {
+            let window = every as f64 * log_decay(ledger.horizons[h].schedule.alpha(1));
+            ledger.advise_on_width(compound_alpha(window));
+        }
         Ok(ledger)
     }
 
@@ -144,12 +151,27 @@ impl Ledger {
         self.horizons.len()
     }
 
-    /// The decay of a horizon, without warm-up.
+    /// The schedule of a horizon.
+    ///
+    /// # Panics
+    /// Where there is no such horizon.
+    pub fn schedule(&self, horizon: usize) -> &Schedule {
+        &self.horizons[horizon].schedule
+    }
+
+    /// The decay of a horizon: of a constant schedule the one given, of another the one of the last call, with its
+    /// warm-up, and until there was one the first.
     ///
     /// # Panics
     /// Where there is no such horizon.
     pub fn decay(&self, horizon: usize) -> f64 {
-        self.horizons[horizon].schedule.decay(self.step.saturating_sub(self.start).max(1))
+        let schedule = &self.horizons[horizon].schedule;
+        let t = self.step.saturating_sub(self.start);
+        match schedule {
+            Schedule::Constant { decay } => *decay,
+            _ if t > 0 && self.warmed => schedule.decay(t).min(1.0 - warmup_alpha(t)),
+            _ => schedule.decay(t.max(1)),
+        }
     }
 
     /// `∏ d`: the share of the initial values that is still in the averages of a horizon.
@@ -174,7 +196,14 @@ impl Ledger {
         if horizon < self.horizons.len() {
             return Ok(());
         }
-        Err(Error::config("horizon", horizon, format!("below {}", self.horizons.len())))
+        Err(Error::config(
+            "horizon",
+            horizon,
+            match self.horizons.len() {
+                1 => "0, the only one".to_owned(),
+                all => format!("an index from 0 to {}", all - 1),
+            },
+        ))
     }
 
     /// Whether an index exists.
@@ -258,7 +287,7 @@ impl Ledger {
             self.alphas[h] = alpha;
             self.windows[h] = window;
         }
-        Planned { reads: self.alphas.iter().any(|&alpha| alpha > 0.0), beat }
+        Planned { reads: self.alphas.iter().any(|&alpha| alpha > 0.0), beat, warmup }
     }
 
     /// α of the planned call, for each horizon.
@@ -272,6 +301,7 @@ impl Ledger {
     /// [`Error::NonFinite`] if it refused any under [`NonFinite::Raise`]; the call is counted all the same.
     pub fn commit(&mut self, call: &'static str, planned: Planned, report: &mut Report) -> Result<()> {
         self.step += 1;
+        self.warmed = planned.warmup;
         for (horizon, &window) in self.horizons.iter_mut().zip(&self.windows) {
             match planned.beat {
                 Beat::BeforeStart => {}
@@ -284,7 +314,10 @@ impl Ledger {
                 }
             }
         }
-        self.num_updates += u64::from(planned.beat == Beat::Average);
+        if planned.beat == Beat::Average {
+            self.num_updates += 1;
+            (0..self.alphas.len()).for_each(|h| self.advise_on_width(self.alphas[h]));
+        }
         let refused = report.drain();
         for &(index, count) in &refused {
             self.skipped[index] += count;
@@ -324,7 +357,8 @@ impl Ledger {
     pub fn advise_on_share(&mut self, horizon: usize) {
         let share = self.initial_share(horizon);
         if share > 0.05 {
-            self.notice(Notice::EarlyAverages { share });
+            let horizon = (self.horizons.len() > 1).then_some(horizon);
+            self.notice(Notice::EarlyAverages { horizon, share });
         }
     }
 
@@ -333,23 +367,17 @@ impl Ledger {
         std::mem::take(&mut self.notices)
     }
 
-    fn advise_on_width(&mut self) {
-        if !self.dtypes.contains(&DType::F32) {
-            return;
-        }
+    fn advise_on_width(&mut self, alpha: f64) {
         // 0.9999 itself is fine, and 1 - 0.9999 is a rounding error below 1e-4.
-        let slow = 0.0..1e-4 * (1.0 - 1e-9);
-        let slow = self.horizons.iter().find(|h| h.schedule.alpha(1) > 0.0 && slow.contains(&h.schedule.alpha(1)));
-        if let Some(horizon) = slow {
-            let decay = horizon.schedule.decay(1);
-            self.notice(Notice::NarrowShadow { decay });
+        if 0.0 < alpha && alpha < 1e-4 * (1.0 - 1e-9) && self.dtypes.contains(&DType::F32) {
+            self.notice(Notice::NarrowShadow { decay: 1.0 - alpha });
         }
     }
 
     fn notice(&mut self, notice: Notice) {
-        if self.said & notice.bit() == 0 {
-            self.said |= notice.bit();
+        if !self.said.iter().any(|said| said.is_like(&notice)) {
             log::warn!("{notice}");
+            self.said.push(notice.clone());
             self.notices.push(notice);
         }
     }

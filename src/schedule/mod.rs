@@ -6,22 +6,29 @@
 //!
 //! # Which one do I want?
 //!
-//! - Training with a fixed number of steps, nothing special: [`constant`](Schedule::constant) with
-//!   `update_with_warmup`. A horizon of 1/10 to 1/100 of the run is a good start: [`decay_of`]`(steps / 50.0)` has that
-//!   half-life.
-//! - A run whose length is not known: [`power`](Schedule::power), whose horizon grows with the run, by
-//!   `sigma_rel` .05 to .10, or [`mean_teacher`](Schedule::mean_teacher).
-//! - The end of a run at a constant learning rate: [`swa`](Schedule::swa) from a late `start`.
-//! - The batch size changes: a decay `d` per step becomes `d^κ` when batches become κ times as large
-//!   ([`scaled`], Busbridge et al. 2023); or count in images with [`edm`](Schedule::edm).
-//! - Continuing what another library began: the function with its name.
+//! | the run | the schedule |
+//! |---|---|
+//! | a known number of steps | [`constant`](Schedule::constant), with `update_with_warmup` |
+//! | a length that is open | [`power`](Schedule::power): its horizon grows with the run, and its start is forgotten by itself |
+//! | the tail at a constant learning rate | [`swa`](Schedule::swa), from a late `start` |
+//! | a teacher that is to freeze in the end | [`cosine`](Schedule::cosine) |
+//! | counted in images or tokens | [`half_life`](Schedule::half_life), or [`edm`](Schedule::edm), which ramps up |
+//! | begun by another library | the function with its name |
+//!
+//! How long a memory? One with a half-life of a fiftieth of the run is a good start: [`decay_of`]`(steps / 50.0)`.
+//! [`half_life_of`], [`lag`] and [`noise`] say what a decay means. When batches become κ times as large, `d` becomes
+//! `d^κ` ([`scaled`]). For `power`, a `sigma_rel` of .05 to .10 is usual.
 
+mod call;
+mod checks;
+mod data;
 mod horizon;
 mod peers;
 mod rules;
 
-pub use horizon::{decay_of, half_life, lag, noise, scaled};
-pub use rules::Schedule;
+pub use call::Argument;
+pub use data::Schedule;
+pub use horizon::{decay_of, half_life_of, lag, noise, scaled};
 
 /// `1 - (1+t)/(10+t)`, the warm-up of the original design, for update number `t`, counted from 1: an update with warm-up
 /// uses the larger of this and the schedule's own α, so that the first decays are 2/11, 3/12, 4/13.
@@ -32,7 +39,7 @@ pub use rules::Schedule;
 /// assert_eq!(warmup_alpha(990), 0.009);
 /// ```
 pub fn warmup_alpha(t: u64) -> f64 {
-    rules::ratio_alpha(10.0, t as f64)
+    data::ratio_alpha(10.0, t as f64)
 }
 
 /// `ln d` of one update: sums of it are the decay of several.

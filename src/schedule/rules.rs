@@ -1,144 +1,8 @@
-//! The rules: a closed list, each a constructor that checks its arguments and one line of arithmetic.
+//! The rules: each a constructor that says its formula and checks its arguments.
 
-use super::{compound_alpha, horizon};
+use super::Schedule;
+use super::checks::{above_zero, at_least_one, bounded, positive, unit, up_to};
 use crate::error::{Error, Result};
-use libm::{cos, expm1, pow};
-use std::f64::consts::PI;
-
-/// The decay of every update, as data: it can be compared, printed and stored.
-///
-/// All of these give a number in [0, 1] at every update number `t` from 1 on.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-pub enum Schedule {
-    /// See [`Schedule::constant`].
-    Constant {
-        /// d.
-        decay: f64,
-    },
-    /// See [`Schedule::ratio`].
-    Ratio {
-        /// The upper bound.
-        decay: f64,
-        /// The lower bound, once the rule has begun.
-        min_decay: f64,
-        /// w.
-        width: f64,
-        /// What is taken off the update's number.
-        delay: u64,
-        /// The first n; before it, the parameters are copied.
-        first: u64,
-    },
-    /// See [`Schedule::inverse_power`].
-    InversePower {
-        /// The upper bound.
-        decay: f64,
-        /// The lower bound, once the rule has begun.
-        min_decay: f64,
-        /// γ, in updates.
-        inv_gamma: f64,
-        /// p.
-        power: f64,
-        /// What is taken off the update's number.
-        delay: u64,
-    },
-    /// See [`Schedule::exponential`].
-    Exponential {
-        /// The limit.
-        decay: f64,
-        /// τ, in updates.
-        tau: f64,
-    },
-    /// See [`Schedule::mean_teacher`].
-    MeanTeacher {
-        /// The upper bound.
-        decay: f64,
-    },
-    /// See [`Schedule::annealing`].
-    Annealing {
-        /// The lower bound of α.
-        momentum: f64,
-        /// γ, in updates.
-        gamma: f64,
-    },
-    /// See [`Schedule::half_life`].
-    HalfLife {
-        /// The half-life, in any unit.
-        half_life: f64,
-        /// What one update adds, in the same unit.
-        interval: f64,
-    },
-    /// See [`Schedule::edm`].
-    RampedHalfLife {
-        /// The half-life in images; infinity is no bound.
-        half_life: f64,
-        /// The share of the images seen so far that bounds the half-life; infinity is no bound.
-        rampup_ratio: f64,
-        /// Images an update.
-        batch: f64,
-        /// Whether the update's own images count as seen.
-        inclusive: bool,
-    },
-    /// See [`Schedule::cosine`].
-    Cosine {
-        /// The decay at the start.
-        decay: f64,
-        /// Updates until the decay is 1.
-        steps: u64,
-    },
-    /// See [`Schedule::swa`].
-    Uniform {
-        /// Updates from one average to the next.
-        every: u64,
-    },
-    /// See [`Schedule::power_gamma`].
-    Power {
-        /// γ.
-        gamma: f64,
-    },
-    /// See [`Schedule::delayed`].
-    Delayed {
-        /// d, from then on.
-        decay: f64,
-        /// Updates that copy.
-        copies: u64,
-    },
-    /// See [`Schedule::uncompensated`].
-    Uncompensated {
-        /// What holds at the beats.
-        inner: Box<Schedule>,
-        /// Updates from one beat to the next.
-        every: u64,
-        /// The number of the first beat, from 1 to `every`.
-        first: u64,
-    },
-}
-
-/// `1 - (1+n)/(w+n)`.
-pub(super) fn ratio_alpha(width: f64, n: f64) -> f64 {
-    (width - 1.0) / (width + n)
-}
-
-/// A number within bounds; NaN is in none.
-fn bounded(argument: &'static str, value: f64, valid: &'static str, within: impl Fn(f64) -> bool) -> Result<f64> {
-    if within(value) { Ok(value) } else { Err(Error::config(argument, format_args!("{value:?}"), valid)) }
-}
-
-fn unit(argument: &'static str, value: f64) -> Result<f64> {
-    bounded(argument, value, "a number in [0, 1]", |value| (0.0..=1.0).contains(&value))
-}
-
-fn positive(argument: &'static str, value: f64) -> Result<f64> {
-    bounded(argument, value, "a finite number above 0", |value| value > 0.0 && value.is_finite())
-}
-
-fn above_zero(argument: &'static str, value: f64) -> Result<f64> {
-    bounded(argument, value, "a number above 0, or infinity", |value| value > 0.0)
-}
-
-fn at_least_one(argument: &'static str, value: u64) -> Result<u64> {
-    if value > 0 { Ok(value) } else { Err(Error::config(argument, value, "at least 1")) }
-}
 
 impl Schedule {
     /// `d(t) = decay`.
@@ -159,12 +23,13 @@ impl Schedule {
         Ok(Schedule::Constant { decay: unit("decay", decay)? })
     }
 
-    /// `d(t) = clamp((1+n)/(w+n), min_decay, decay)` with `n = t - delay`, and 0 (a copy) where `n < first`.
+    /// `d(t) = clamp((1+n)/(width+n), min_decay, decay)` with `n = max(0, t - delay)`, after `copies` updates that copy.
     ///
-    /// With a delay of 0 this is the warm-up of the original design, whose first decays are 2/11, 3/12, 4/13.
+    /// Without delay and copies this is the warm-up of the original design, whose first decays are 2/11, 3/12, 4/13.
     ///
     /// # Errors
-    /// [`Error::Config`] unless both decays are numbers in [0, 1] and `width` is at least 1 and finite.
+    /// [`Error::Config`] unless `decay` is a number in [0, 1], `min_decay` one up to it, and `width` finite and at
+    /// least 1.
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
@@ -172,30 +37,40 @@ impl Schedule {
     /// assert_eq!((warmup.decay(1), warmup.decay(2), warmup.decay(100_000)), (2.0 / 11.0, 0.25, 0.999));
     /// # Ok::<(), shrew_ema::Error>(())
     /// ```
-    pub fn ratio(decay: f64, min_decay: f64, width: f64, delay: u64, first: u64) -> Result<Self> {
+    pub fn ratio(decay: f64, min_decay: f64, width: f64, delay: u64, copies: u64) -> Result<Self> {
+        let decay = unit("decay", decay)?;
+        let min_decay = up_to("min_decay", min_decay, decay)?;
         let width = bounded("width", width, "a finite number from 1 on", |width| width >= 1.0 && width.is_finite())?;
-        let (decay, min_decay) = (unit("decay", decay)?, unit("min_decay", min_decay)?);
-        Ok(Schedule::Ratio { decay, min_decay, width, delay, first })
+        Ok(Schedule::Ratio { decay, min_decay, width, delay, copies })
     }
 
-    /// `d(t) = clamp(1 - (1 + n/inv_gamma)^-power, min_decay, decay)` with `n = t - delay`, and 0 (a copy) where
-    /// `n < 1`.
+    /// `d(t) = clamp(1 - (1 + n/inv_gamma)^-power, min_decay, decay)` with `n = max(0, t - delay)`, after `copies`
+    /// updates that copy.
     ///
     /// # Errors
-    /// [`Error::Config`] unless both decays are numbers in [0, 1] and the other two positive and finite.
+    /// [`Error::Config`] unless `decay` is a number in [0, 1], `min_decay` one up to it, and the other two positive and
+    /// finite.
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
-    /// let slow = Schedule::inverse_power(0.9999, 0.0, 1.0, 2.0 / 3.0, 1)?;
+    /// let slow = Schedule::inverse_power(0.9999, 0.0, 1.0, 2.0 / 3.0, 1, 1)?;
     /// assert_eq!(slow.decay(1), 0.0);
     /// assert!((slow.decay(2) - 0.37003948).abs() < 1e-8);
     /// assert!((slow.decay(1000) - 0.99).abs() < 1e-12);
     /// # Ok::<(), shrew_ema::Error>(())
     /// ```
-    pub fn inverse_power(decay: f64, min_decay: f64, inv_gamma: f64, power: f64, delay: u64) -> Result<Self> {
-        let (decay, min_decay) = (unit("decay", decay)?, unit("min_decay", min_decay)?);
+    pub fn inverse_power(
+        decay: f64,
+        min_decay: f64,
+        inv_gamma: f64,
+        power: f64,
+        delay: u64,
+        copies: u64,
+    ) -> Result<Self> {
+        let decay = unit("decay", decay)?;
+        let min_decay = up_to("min_decay", min_decay, decay)?;
         let (inv_gamma, power) = (positive("inv_gamma", inv_gamma)?, positive("power", power)?);
-        Ok(Schedule::InversePower { decay, min_decay, inv_gamma, power, delay })
+        Ok(Schedule::InversePower { decay, min_decay, inv_gamma, power, delay, copies })
     }
 
     /// `d(t) = decay·(1 - e^(-t/tau))`.
@@ -214,7 +89,7 @@ impl Schedule {
     }
 
     /// `d(t) = min(decay, 1 - 1/t)`: the mean of all parameters so far, without the initial ones, until that is slower
-    /// than `decay` (Tarvainen and Valpola 2017, who count from 0).
+    /// than `decay` (Tarvainen and Valpola 2017, arXiv 1703.01780, who count from 0).
     ///
     /// # Errors
     /// [`Error::Config`] unless `decay` is a number in [0, 1].
@@ -261,7 +136,7 @@ impl Schedule {
 
     /// The half-life of EDM, in images, which grows with the images seen: `h = min(half_life, rampup_ratio·n)`,
     /// `d = ½^(batch/max(h, 1e-8))`, where `n` is the number of images seen, without those of this update unless
-    /// `inclusive`. Either bound may be infinite (Karras et al. 2022).
+    /// `inclusive`. Either bound may be infinite (Karras et al. 2022, arXiv 2206.00364).
     ///
     /// # Errors
     /// [`Error::Config`] unless all are above 0, `batch` is finite and not both bounds are infinite.
@@ -277,30 +152,30 @@ impl Schedule {
         let half_life = above_zero("half_life", half_life)?;
         let valid = "a number above 0, and finite where the half_life is not";
         let rampup_ratio =
-            bounded("rampup_ratio", rampup_ratio, valid, |ratio| ratio > 0.0 && (ratio.min(half_life)).is_finite())?;
+            bounded("rampup_ratio", rampup_ratio, valid, |ratio| ratio > 0.0 && ratio.min(half_life).is_finite())?;
         Ok(Schedule::RampedHalfLife { half_life, rampup_ratio, batch: positive("batch", batch)?, inclusive })
     }
 
-    /// `d(t) = 1 - (1 - decay)(cos(πk/steps) + 1)/2` with `k = t - 1`: from `decay` to 1 (BYOL, DINO). From then on
-    /// nothing moves.
+    /// `d(t) = 1 - (1 - decay)(cos(πk/steps) + 1)/2` with `k = t - 1`: from `decay` to 1 (BYOL, Grill et al. 2020,
+    /// arXiv 2006.07733, and DINO). From then on nothing moves.
     ///
     /// # Errors
     /// [`Error::Config`] unless `decay` is a number in [0, 1] and `steps` at least 1.
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
-    /// let cosine = Schedule::cosine(0.996, 1000)?;
+    /// let cosine = Schedule::cosine(1000, 0.996)?;
     /// assert!((cosine.alpha(1) - 0.004).abs() < 1e-17 && (cosine.alpha(501) - 0.002).abs() < 1e-17);
     /// assert_eq!(cosine.alpha(1001), 0.0);
     /// # Ok::<(), shrew_ema::Error>(())
     /// ```
-    pub fn cosine(decay: f64, steps: u64) -> Result<Self> {
-        Ok(Schedule::Cosine { decay: unit("decay", decay)?, steps: at_least_one("steps", steps)? })
+    pub fn cosine(steps: u64, decay: f64) -> Result<Self> {
+        Ok(Schedule::Cosine { steps: at_least_one("steps", steps)?, decay: unit("decay", decay)? })
     }
 
     /// The plain mean of the parameters at the start and at every `every`th update from there: `α = 1/(m + 1)` at
-    /// `t = m·every`, and no change between (stochastic weight averaging, Izmailov et al. 2018; Polyak and Ruppert).
-    /// Begin late, with the `start` of the EMA, to average the tail of a run.
+    /// `t = m·every`, and no change between (stochastic weight averaging, Izmailov et al. 2018, arXiv 1803.05407;
+    /// Polyak and Ruppert). Begin late, with the `start` of the EMA, to average the tail of a run.
     ///
     /// # Errors
     /// [`Error::Config`] if `every` is 0.
@@ -316,14 +191,15 @@ impl Schedule {
     }
 
     /// Power-function averaging, by its relative width: see [`Schedule::power_gamma`]. γ is the largest root of
-    /// `γ³ + 7γ² + (16 - σ⁻²)γ + (12 - σ⁻²) = 0` (Karras et al. 2024, arXiv 2312.02696, equations 3 and 126 ff.).
+    /// `γ³ + 7γ² + (16 - σ⁻²)γ + (12 - σ⁻²) = 0`, where `σ² = (γ+1)/((γ+2)²(γ+3))` (Karras et al. 2024,
+    /// arXiv 2312.02696, §3.1).
     ///
     /// # Errors
     /// [`Error::Config`] unless `0 < sigma_rel < 12^-½`, about 0.2887, beyond which γ would be negative.
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
-    /// let Schedule::Power { gamma } = Schedule::power(0.05)? else { unreachable!() };
+    /// let Schedule::Power { gamma, .. } = Schedule::power(0.05)? else { unreachable!() };
     /// assert!((gamma - 16.97219860230345).abs() < 1e-12);
     /// # Ok::<(), shrew_ema::Error>(())
     /// ```
@@ -351,25 +227,24 @@ impl Schedule {
         Ok(Schedule::Power { gamma })
     }
 
-    /// The first `copies` updates copy the parameters, and from then on `d(t) = decay`. With one copy, what torch's
-    /// `AveragedModel` and Keras do.
+    /// The first `copies` updates copy the parameters, and from then on `d(t) = decay`.
     ///
     /// # Errors
     /// [`Error::Config`] unless `decay` is a number in [0, 1].
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
-    /// let torch = Schedule::delayed(0.999, 1)?;
-    /// assert_eq!((torch.decay(1), torch.decay(2)), (0.0, 0.999));
+    /// let late = Schedule::delayed(0.999, 2)?;
+    /// assert_eq!((late.decay(1), late.decay(2), late.decay(3)), (0.0, 0.0, 0.999));
     /// # Ok::<(), shrew_ema::Error>(())
     /// ```
     pub fn delayed(decay: f64, copies: u64) -> Result<Self> {
         Ok(Schedule::Delayed { decay: unit("decay", decay)?, copies })
     }
 
-    /// `inner` at every `every`th update, the first of them number `first`, and no change between: what peers do that average less often without making
-    /// up for it, so that the horizon is `every` times as long (ignite's interval, ema-pytorch's `update_every`). The
-    /// EMA's own `every` keeps the horizon instead.
+    /// `inner` at every `every`th update, the first of them number `first`, and no change between: what peers do that
+    /// average less often without making up for it, so that the horizon is `every` times as long (ignite's interval,
+    /// ema-pytorch's `update_every`). The EMA's own `every` keeps the horizon instead.
     ///
     /// # Errors
     /// [`Error::Config`] if `every` is 0, or unless `first` is from 1 to `every`.
@@ -387,78 +262,13 @@ impl Schedule {
         }
         Ok(Schedule::Uncompensated { inner: Box::new(inner), every, first })
     }
-
-    /// `d(t)`, for update number `t`, counted from 1.
-    pub fn decay(&self, t: u64) -> f64 {
-        match self {
-            // What was given, not what is left of it after taking it off 1 twice.
-            Schedule::Constant { decay } => *decay,
-            Schedule::Delayed { decay, copies } if t > *copies => *decay,
-            Schedule::Uncompensated { inner, every, first } if t % every == first % every => inner.decay(t),
-            Schedule::Ratio { decay, min_decay, width, delay, first } => match n(t, *delay) {
-                n if n < *first as f64 => 0.0,
-                n => ((1.0 + n) / (width + n)).max(*min_decay).min(*decay),
-            },
-            Schedule::MeanTeacher { decay } => decay.min(1.0 - 1.0 / t as f64),
-            _ => 1.0 - self.alpha(t),
-        }
-    }
-
-    /// `α(t) = 1 - d(t)`, without cancellation, for update number `t`, counted from 1.
-    pub fn alpha(&self, t: u64) -> f64 {
-        let time = t as f64;
-        match self {
-            // Exact for every decay from ½ on (Sterbenz), and the nearest number otherwise.
-            Schedule::Constant { decay } => 1.0 - decay,
-            Schedule::Ratio { decay, min_decay, width, delay, first } => match n(t, *delay) {
-                n if n < *first as f64 => 1.0,
-                n => clamp(ratio_alpha(*width, n), *min_decay, *decay),
-            },
-            Schedule::InversePower { decay, min_decay, inv_gamma, power, delay } => match n(t, *delay) {
-                n if n < 1.0 => 1.0,
-                n => clamp(pow(1.0 + n / inv_gamma, -power), *min_decay, *decay),
-            },
-            // 1 - d(1 - e^x) = (1 - d) + d·e^x, a sum of positive numbers.
-            Schedule::Exponential { decay, tau } => (1.0 - decay) + decay * libm::exp(-time / tau),
-            Schedule::MeanTeacher { decay } => (1.0 - decay).max(1.0 / time),
-            Schedule::Annealing { momentum, gamma } => momentum.max(gamma / (gamma + (time - 1.0))),
-            Schedule::HalfLife { half_life, interval } => compound_alpha(-interval * horizon::rate(*half_life)),
-            Schedule::RampedHalfLife { half_life, rampup_ratio, batch, inclusive } => {
-                let seen = batch * if *inclusive { time } else { time - 1.0 };
-                // Infinity times 0 images is no bound either.
-                let ramp = if rampup_ratio.is_finite() { rampup_ratio * seen } else { f64::INFINITY };
-                compound_alpha(-batch * horizon::rate(half_life.min(ramp).max(1e-8)))
-            }
-            Schedule::Cosine { decay, steps } => match t - 1 {
-                k if k >= *steps => 0.0,
-                k => (1.0 - decay) * (cos(PI * k as f64 / *steps as f64) + 1.0) / 2.0,
-            },
-            Schedule::Uniform { every } if t % every == 0 => 1.0 / ((t / every) as f64 + 1.0),
-            Schedule::Uniform { .. } => 0.0,
-            // 1 - (1 - 1/t)^(γ+1); at t = 1 the logarithm is -∞, and α is 1.
-            Schedule::Power { gamma } => -expm1((gamma + 1.0) * libm::log1p(-1.0 / time)),
-            Schedule::Delayed { copies, .. } if t <= *copies => 1.0,
-            Schedule::Delayed { decay, .. } => 1.0 - decay,
-            Schedule::Uncompensated { inner, every, first } if t % every == first % every => inner.alpha(t),
-            Schedule::Uncompensated { .. } => 0.0,
-        }
-    }
-}
-
-/// The update's number, less a delay; below 0 before it.
-fn n(t: u64, delay: u64) -> f64 {
-    t as f64 - delay as f64
-}
-
-/// α for a decay within bounds; the upper one counts more.
-fn clamp(alpha: f64, min_decay: f64, decay: f64) -> f64 {
-    alpha.min(1.0 - min_decay).max(1.0 - decay)
 }
 
 /// The γ of a σ_rel below 12^-½: Newton's method from above on a convex cubic, which falls to the largest root.
 fn gamma_of(sigma_rel: f64) -> f64 {
     let inverse = 1.0 / (sigma_rel * sigma_rel);
-    let mut gamma = 1.0 / sigma_rel;
+    // So narrow that the square is lost: γ is 1/σ to the last digit, and anything as large copies.
+    let mut gamma = (1.0 / sigma_rel).min(f64::MAX);
     loop {
         let value = ((gamma + 7.0) * gamma + (16.0 - inverse)) * gamma + (12.0 - inverse);
         let slope = (3.0 * gamma + 14.0) * gamma + (16.0 - inverse);

@@ -7,4 +7,5 @@ mod layers;
 mod locks;
 mod oracle;
 mod refusals;
+mod schedules;
 mod states;

@@ -158,9 +158,9 @@ fn settings_that_mean_nothing() {
 fn an_index_or_a_horizon_that_there_is_not() {
     let mut model = model(NonFinite::Raise);
     model.refuses("no parameter \"3\": the indices are 0 to 2", |ema| ema.shadow(3, 0).map(drop));
-    model.refuses("horizon must be below 1, got 1", |ema| ema.shadow(0, 1).map(drop));
-    model.refuses("horizon must be below 1, got 7", |ema| ema.apply_horizon(7));
-    model.refuses("horizon must be below 1, got 7", |ema| ema.copy_horizon_to(7));
+    model.refuses("horizon must be 0, the only one, got 1", |ema| ema.shadow(0, 1).map(drop));
+    model.refuses("horizon must be 0, the only one, got 7", |ema| ema.apply_horizon(7));
+    model.refuses("horizon must be 0, the only one, got 7", |ema| ema.copy_horizon_to(7));
 }
 
 #[test]
