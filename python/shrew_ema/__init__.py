@@ -1,6 +1,8 @@
 """Exponential moving averages of model parameters: the index of the package, which imports no framework."""
 
+from . import schedules as schedules
 from ._core import EMA as EMA
+from ._core import Schedule as Schedule
 from ._core import __version__ as __version__
 from .errors import ConfigError as ConfigError
 from .errors import DTypeError as DTypeError
@@ -21,7 +23,9 @@ __all__ = [
     "LayoutError",
     "NamesError",
     "NonFiniteError",
+    "Schedule",
     "ShapeError",
     "StateError",
     "__version__",
+    "schedules",
 ]

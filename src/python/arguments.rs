@@ -1,32 +1,136 @@
 //! Arguments of the Python class as the crate's types; what is not valid is refused by name.
 
+use super::schedules::PySchedule;
 use crate::dtype::ShadowDType;
 use crate::error::Error;
 use crate::nonfinite::NonFinite;
+use crate::schedule::Schedule;
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
-fn shown(value: &Bound<'_, PyAny>) -> String {
+/// A value as Python prints it.
+pub fn shown(value: &Bound<'_, PyAny>) -> String {
     value.repr().map_or("?".to_owned(), |text| text.to_string())
 }
 
 /// A number, and neither a bool nor a string, however well that would convert.
-pub struct Decay(pub f64);
+fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let real = REAL.import(value.py(), "numbers", "Real")?;
+    let is_number = value.is_instance(real)? && !value.is_instance_of::<PyBool>();
+    // An integer beyond every float is a real number too, but no argument's.
+    Ok(if is_number { value.extract().ok() } else { None })
+}
 
-impl FromPyObject<'_, '_> for Decay {
+/// What was given, as text, where it was not of the right kind: which argument it is, only the function knows.
+pub struct Given<T>(Result<T, String>);
+
+/// A number.
+pub type Number = Given<f64>;
+/// A count, from 0 on.
+pub type Count = Given<u64>;
+/// Yes or no.
+pub type Flag = Given<bool>;
+
+impl<T> Given<T> {
+    /// A default.
+    pub const fn of(value: T) -> Self {
+        Given(Ok(value))
+    }
+
+    fn or_refuse(self, argument: &'static str, valid: impl Into<String>) -> Result<T, Error> {
+        self.0.map_err(|value| Error::config(argument, value, valid))
+    }
+}
+
+impl Number {
+    /// The number; what it may be, the crate checks.
+    pub fn named(self, argument: &'static str) -> Result<f64, Error> {
+        self.or_refuse(argument, "a number")
+    }
+}
+
+impl Count {
+    /// The count, which may be `least` or more.
+    pub fn from(self, least: u64, argument: &'static str) -> Result<u64, Error> {
+        let valid = format!("an integer from {least} on");
+        match self.0 {
+            Ok(count) if count < least => Err(Error::config(argument, count, valid)),
+            _ => self.or_refuse(argument, valid),
+        }
+    }
+
+    /// An index, such as a horizon's.
+    pub fn index(self, argument: &'static str) -> Result<usize, Error> {
+        // What does not fit is beyond every index, and refused as such.
+        Ok(usize::try_from(self.from(0, argument)?).unwrap_or(usize::MAX))
+    }
+}
+
+impl Flag {
+    /// The flag.
+    pub fn named(self, argument: &'static str) -> Result<bool, Error> {
+        self.or_refuse(argument, "True or False")
+    }
+}
+
+impl FromPyObject<'_, '_> for Number {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let real = REAL.import(value.py(), "numbers", "Real")?;
-        // An integer beyond every float is a real number too, but not one in [0, 1].
-        let number = value.is_instance(real)? && !value.is_instance_of::<PyBool>();
-        match value.extract() {
-            Ok(decay) if number => Ok(Decay(decay)),
-            _ => Err(Error::config("decay", shown(&value), "a number in [0, 1]").into()),
+        Ok(Given(number(&value)?.ok_or_else(|| shown(&value))))
+    }
+}
+
+impl FromPyObject<'_, '_> for Count {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let count = if value.is_instance_of::<PyBool>() { None } else { value.extract().ok() };
+        Ok(Given(count.ok_or_else(|| shown(&value))))
+    }
+}
+
+impl FromPyObject<'_, '_> for Flag {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Given(value.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| shown(&value))))
+    }
+}
+
+/// One schedule for each horizon, out of a number, a schedule, or a list or tuple of these.
+pub struct Decays(pub Vec<Schedule>);
+
+impl Decays {
+    /// Of one constant decay.
+    pub fn of(decay: f64) -> Self {
+        Decays(Schedule::constant(decay).into_iter().collect())
+    }
+}
+
+impl FromPyObject<'_, '_> for Decays {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let one = |value: &Bound<'_, PyAny>| {
+            if let Ok(schedule) = value.cast::<PySchedule>() {
+                return Ok(schedule.get().0.clone());
+            }
+            match number(value)? {
+                Some(decay) => Ok(Schedule::constant(decay)?),
+                None => {
+                    let valid = "a number in [0, 1], a schedule, or a list of such";
+                    Err(PyErr::from(Error::config("decay", shown(value), valid)))
+                }
+            }
+        };
+        if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+            return value.try_iter()?.map(|entry| one(&entry?)).collect::<PyResult<_>>().map(Decays);
         }
+        Ok(Decays(vec![one(&value)?]))
     }
 }
 

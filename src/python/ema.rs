@@ -1,29 +1,21 @@
 //! The Python class: extracts, enters the gate, lets the crate do it, wraps.
 
-use super::arguments::{self, Decay, Policy, Width};
-use super::array::{Access, Tensor, snapshot};
+use super::applied::Applied;
+use super::arguments::{self, Count, Decays, Policy, Width};
+use super::array::snapshot;
 use super::backend::PythonModel;
 use super::container::{Container, Held};
-use super::error::{warn, warn_text};
+use super::error::warn_text;
 use super::gate::Gate;
+use super::state::State;
 use crate::dtype::ShadowDType;
 use crate::ema::EMA;
 use crate::error::Result;
-use crate::ledger::Config;
+use crate::ledger::{Config, Ledger};
 use crate::nonfinite::NonFinite;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
-
-/// What the gate guards.
-struct State {
-    ema: EMA<PythonModel>,
-    container: Container,
-    /// References on the arrays of the call under way; empty between calls.
-    held: Held,
-    /// What was read of the arrays given to `update(params)`.
-    given: Vec<Tensor>,
-}
+use pyo3::types::{PyDict, PyTuple};
 
 /// Exponential moving averages of a model's NumPy arrays.
 ///
@@ -37,13 +29,20 @@ struct State {
 ///     Arrays of float64, float32, float16 or bfloat16 (from ml_dtypes), of any shape and strides. Arrays of integers and
 ///     bools are not averaged: their latest value is kept. The container is kept and read again at every call, so that
 ///     entries may be replaced. Entries of a list or tuple are called "0", "1" and so on.
-/// decay : float
-///     d, in [0, 1].
+/// decay : float or Schedule, or a list or tuple of such, default 0.999
+///     d, in [0, 1], or a rule of `shrew_ema.schedules` for it. Several give as many averages, called horizons, in one
+///     pass over the parameters.
 /// shadow_dtype : {None, "float32", "float64"}
 ///     The dtype of the averages. None: float64 for float64 parameters, else float32.
 /// nonfinite : {"raise", "skip", "propagate"}
 ///     What to do with an element whose new average is NaN or infinite. "raise" and "skip" keep its old average; "raise"
 ///     raises `NonFiniteError` once the pass is made, "skip" counts it in `skipped`; "propagate" stores it.
+/// every : int, default 1
+///     Average at every `every`th call only, with the decays of the calls between multiplied in: the horizon is the
+///     same, and the cost is less.
+/// start : int, default 0
+///     The number of the call, from 1, that copies the parameters and with which averaging begins; earlier calls only
+///     count. With 0, the construction is that copy. Schedules count from there.
 ///
 /// Raises
 /// ------
@@ -75,52 +74,6 @@ pub struct PyEma {
     gate: Gate<State>,
 }
 
-impl State {
-    /// Reads `container`, its own or another, and calls `work` with the EMA and what was read of another.
-    fn with<'py>(
-        &mut self,
-        container: &Bound<'py, PyAny>,
-        own: bool,
-        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
-    ) -> PyResult<()> {
-        let done = self.with_held(container, own, work);
-        self.held.clear();
-        done
-    }
-
-    fn with_held<'py>(
-        &mut self,
-        container: &Bound<'py, PyAny>,
-        own: bool,
-        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
-    ) -> PyResult<()> {
-        let py = container.py();
-        let State { ema, container: known, held, given } = self;
-        known.hold(container, held)?;
-        known.read(py, held, if own { ema.params_mut() } else { &mut *given })?;
-        let read = if own { ema.params() } else { &given[..] };
-        if !PythonModel::is_large(read.iter().map(Tensor::elements).sum()) {
-            // Too short to be worth a switch: no other thread runs, so the arrays stay as they were read.
-            return Ok(work(ema, given)?);
-        }
-        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
-        // scalars take none, and can't be resized.
-        let arrays = held.iter().zip(read).filter(|(_, tensor)| tensor.access != Access::Scalar);
-        let pins = arrays.map(|(array, _)| PyWeakrefReference::new(array.bind(py)).map(Bound::unbind));
-        let pins = pins.collect::<PyResult<Vec<_>>>()?;
-        let done = py.detach(|| work(ema, given));
-        drop(pins);
-        Ok(done?)
-    }
-
-    /// Emits what advice has come up; the result of the call itself counts more.
-    fn finish<T>(&mut self, py: Python<'_>, result: PyResult<T>) -> PyResult<T> {
-        let notices = self.ema.take_notices();
-        let warned = notices.iter().try_for_each(|notice| warn(py, notice));
-        result.and_then(|value| warned.map(|()| value))
-    }
-}
-
 impl PyEma {
     fn pass(
         &self,
@@ -141,11 +94,13 @@ impl PyEma {
         &self,
         py: Python<'_>,
         call: &'static str,
+        horizon: Option<usize>,
         work: impl FnOnce(&mut EMA<PythonModel>) -> Result<()> + Send,
     ) -> PyResult<()> {
         let mut state = self.gate.enter(py, call)?;
-        if call != "restore" {
-            state.ema.advise();
+        if let Some(horizon) = horizon {
+            state.ema.ledger().check_horizon(horizon)?;
+            state.ema.advise(horizon);
             state.finish(py, Ok(()))?;
         }
         let done = state.with(self.params.bind(py), true, |ema, _| work(ema));
@@ -156,22 +111,55 @@ impl PyEma {
         Ok(at(&self.gate.enter(py, call)?.ema))
     }
 
-    fn average<'py>(&self, py: Python<'py>, call: &'static str, index: usize) -> PyResult<Bound<'py, PyAny>> {
-        let buffer = self.look(py, call, |ema| ema.shadow(index, 0))??;
-        snapshot(py, buffer)
+    /// Something of each horizon.
+    fn each<'py>(
+        &self,
+        py: Python<'py>,
+        call: &'static str,
+        of: impl Fn(&Ledger, usize) -> f64,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let all: Vec<f64> =
+            self.look(py, call, |ema| (0..ema.ledger().horizons()).map(|h| of(ema.ledger(), h)).collect())?;
+        PyTuple::new(py, all)
+    }
+
+    /// `apply`, for the method and for the context.
+    pub(super) fn apply_horizon(&self, py: Python<'_>, horizon: usize) -> PyResult<()> {
+        self.write(py, "apply", Some(horizon), |ema| ema.apply_horizon(horizon))
+    }
+
+    /// `restore`, likewise.
+    pub(super) fn restore_training(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_applied(py)? {
+            return Ok(());
+        }
+        self.write(py, "restore", None, EMA::restore)
     }
 }
 
 #[pymethods]
 impl PyEma {
     #[new]
-    #[pyo3(signature = (params, decay=Decay(0.999), *, shadow_dtype=None, nonfinite=Policy(NonFinite::Raise)))]
-    #[pyo3(text_signature = "(params, decay=0.999, *, shadow_dtype=None, nonfinite='raise')")]
-    fn new(params: &Bound<'_, PyAny>, decay: Decay, shadow_dtype: Option<Width>, nonfinite: Policy) -> PyResult<Self> {
+    #[pyo3(
+        signature = (
+            params, decay=Decays::of(0.999), *, shadow_dtype=None, nonfinite=Policy(NonFinite::Raise),
+            every=Count::of(1), start=Count::of(0)
+        ),
+        text_signature = "(params, decay=0.999, *, shadow_dtype=None, nonfinite='raise', every=1, start=0)"
+    )]
+    fn new(
+        params: &Bound<'_, PyAny>,
+        decay: Decays,
+        shadow_dtype: Option<Width>,
+        nonfinite: Policy,
+        every: Count,
+        start: Count,
+    ) -> PyResult<Self> {
         let py = params.py();
         let (container, names) = Container::new(params)?;
         let width = shadow_dtype.map_or(ShadowDType::Auto, |width| width.0);
-        let config = Config::new(decay.0)?.shadow_dtype(width).nonfinite(nonfinite.0);
+        let config = Config::horizons(decay.0)?.shadow_dtype(width).nonfinite(nonfinite.0);
+        let config = config.every(every.from(1, "every")?)?.start(start.from(0, "start")?);
         let (mut held, mut tensors) = (Held::new(), Vec::new());
         container.hold(params, &mut held)?;
         container.read(py, &held, &mut tensors)?;
@@ -208,12 +196,13 @@ impl PyEma {
         self.pass(py, "update_with_warmup", params, true)
     }
 
-    /// Back up the training values and write the averages over them, cast to nearest.
+    /// Back up the training values and write the averages of a horizon over them, cast to nearest.
     ///
-    /// Raises `StateError` while the averages are applied, `LayoutError` if an array is read-only, and the errors of
-    /// `update` if the parameters changed; nothing is done then.
-    fn apply(&self, py: Python<'_>) -> PyResult<()> {
-        self.write(py, "apply", EMA::apply)
+    /// Raises `StateError` while averages are applied, `LayoutError` if an array is read-only, `ConfigError` where there
+    /// is no such horizon, and the errors of `update` if the parameters changed; nothing is done then.
+    #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
+    fn apply(&self, py: Python<'_>, horizon: Count) -> PyResult<()> {
+        self.apply_horizon(py, horizon.index("horizon")?)
     }
 
     /// Put the training values back, bit for bit; does nothing unless the averages are applied.
@@ -221,13 +210,10 @@ impl PyEma {
     /// They go into the arrays that the container holds now. Raises as `apply` does if these can't take them; the
     /// averages stay applied then, and the training values are kept.
     fn restore(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.is_applied(py)? {
-            return Ok(());
-        }
-        self.write(py, "restore", EMA::restore)
+        self.restore_training(py)
     }
 
-    /// A context in which the averages are applied; leaving it restores the training values, also by an exception.
+    /// A context in which the averages of a horizon are applied; leaving it restores the training values, also by an exception.
     ///
     /// >>> import numpy as np
     /// >>> from shrew_ema import EMA
@@ -240,39 +226,56 @@ impl PyEma {
     /// [2.636]
     /// >>> params["w"]
     /// array([3.])
-    fn applied(slf: Py<Self>) -> Applied {
-        Applied { ema: slf }
+    #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
+    fn applied(slf: Py<Self>, py: Python<'_>, horizon: Count) -> PyResult<Applied> {
+        let horizon = horizon.index("horizon")?;
+        slf.get().look(py, "applied", |ema| ema.ledger().check_horizon(horizon))??;
+        Ok(Applied { ema: slf, horizon })
     }
 
-    /// Finish on the averages: write them for good. While they are applied, they stay, and the training values are
-    /// forgotten. Raises as `apply` does.
-    fn copy_to(&self, py: Python<'_>) -> PyResult<()> {
-        self.write(py, "copy_to", EMA::copy_to)
+    /// Finish on the averages of a horizon: write them for good. While they are applied, they stay, and the training
+    /// values are forgotten; while those of another horizon are, `StateError` is raised. Raises as `apply` does.
+    #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
+    fn copy_to(&self, py: Python<'_>, horizon: Count) -> PyResult<()> {
+        let horizon = horizon.index("horizon")?;
+        self.write(py, "copy_to", Some(horizon), |ema| ema.copy_horizon_to(horizon))
     }
 
-    /// The average of one parameter, by name or index, as a read-only array of the parameter's shape.
+    /// The average of one parameter, by name or index, at a horizon, as a read-only array of the parameter's shape.
     ///
     /// Nothing is copied, and the values stay as they are now: the next update writes into new memory while somebody
-    /// holds such an array. Raises `NamesError` for a name or an index that there is not.
-    fn shadow_values<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let index = arguments::index(key, self.index.bind(key.py()))?;
-        self.average(key.py(), "shadow_values", index)
+    /// holds such an array. Raises `NamesError` for a name or an index that there is not, `ConfigError` for such a
+    /// horizon.
+    #[pyo3(signature = (key, horizon=Count::of(0)), text_signature = "($self, key, horizon=0)")]
+    fn shadow_values<'py>(&self, key: &Bound<'py, PyAny>, horizon: Count) -> PyResult<Bound<'py, PyAny>> {
+        let (index, horizon) = (arguments::index(key, self.index.bind(key.py()))?, horizon.index("horizon")?);
+        let buffer = self.look(key.py(), "shadow_values", |ema| ema.shadow(index, horizon))??;
+        snapshot(key.py(), buffer)
     }
 
-    /// All averages, by name; see `shadow_values`.
-    fn averages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// All averages of a horizon, by name; see `shadow_values`.
+    #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
+    fn averages<'py>(&self, py: Python<'py>, horizon: Count) -> PyResult<Bound<'py, PyDict>> {
+        let horizon = horizon.index("horizon")?;
         let state = self.gate.enter(py, "averages")?;
         let all = PyDict::new(py);
         for (index, name) in self.names.bind(py).iter().enumerate() {
-            all.set_item(name, snapshot(py, state.ema.shadow(index, 0)?)?)?;
+            all.set_item(name, snapshot(py, state.ema.shadow(index, horizon)?)?)?;
         }
         Ok(all)
     }
 
-    /// d, without warm-up.
+    /// d of the first horizon, as in `decays`.
     #[getter]
     fn decay(&self, py: Python<'_>) -> PyResult<f64> {
         self.look(py, "decay", EMA::decay)
+    }
+
+    /// d of each horizon: of a constant decay the number given, of another schedule that of the last call, with its
+    /// warm-up, and until there was one that of the first.
+    #[getter]
+    fn decays<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        self.each(py, "decays", Ledger::decay)
     }
 
     /// How many averages were made.
@@ -293,10 +296,17 @@ impl PyEma {
         self.names.clone_ref(py)
     }
 
-    /// The share of the initial values that is still in the averages: the product of all decays used.
+    /// The share of the initial values that is still in the averages of the first horizon: the product of all decays
+    /// used.
     #[getter]
     fn initial_share(&self, py: Python<'_>) -> PyResult<f64> {
         self.look(py, "initial_share", |ema| ema.ledger().initial_share(0))
+    }
+
+    /// The share of the initial values of each horizon, as in `initial_share`.
+    #[getter]
+    fn initial_shares<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        self.each(py, "initial_shares", Ledger::initial_share)
     }
 
     /// How many elements were refused as NaN or infinite, for each parameter that had any.
@@ -321,9 +331,13 @@ impl PyEma {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let tensors = self.__len__(py);
+        let decays = match &self.each(py, "repr", Ledger::decay)? {
+            one if one.len() == 1 => format!("decay={}", one.get_item(0)?.repr()?),
+            all => format!("decays={}", all.repr()?),
+        };
         self.look(py, "repr", |ema| {
             let applied = if ema.is_applied() { ", applied" } else { "" };
-            format!("<EMA of {tensors} tensors, decay={:?}, num_updates={}{applied}>", ema.decay(), ema.num_updates())
+            format!("<EMA of {tensors} tensors, {decays}, num_updates={}{applied}>", ema.num_updates())
         })
     }
 
@@ -342,28 +356,5 @@ impl Drop for PyEma {
                 error.write_unraisable(py, None);
             }
         });
-    }
-}
-
-/// The context of `EMA.applied`.
-#[pyclass(frozen, module = "shrew_ema._core")]
-pub struct Applied {
-    ema: Py<PyEma>,
-}
-
-#[pymethods]
-impl Applied {
-    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<PyEma>> {
-        self.ema.get().apply(py)?;
-        Ok(self.ema.clone_ref(py))
-    }
-
-    #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.ema.get().restore(py)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
-        visit.call(&self.ema)
     }
 }

@@ -3,6 +3,7 @@
 //! With `kernel`, this is the only room for `unsafe`. Nothing below it knows Python: a call is extracted here, done by
 //! the crate, and its result wrapped here.
 
+mod applied;
 mod arguments;
 mod array;
 mod backend;
@@ -10,6 +11,8 @@ mod container;
 mod ema;
 mod error;
 mod gate;
+mod schedules;
+mod state;
 
 use pyo3::prelude::*;
 
@@ -17,5 +20,6 @@ use pyo3::prelude::*;
 #[pymodule(name = "_core", gil_used = true)]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<ema::PyEma>()
+    module.add_class::<ema::PyEma>()?;
+    schedules::register(module)
 }

@@ -22,7 +22,8 @@ impl Schedule {
     ///
     /// ```
     /// use shrew_ema::schedule::{Argument, Schedule};
-    /// let (constructor, arguments) = Schedule::ultralytics(0.9999, 2000.0)?.call();
+    /// let ramp = Schedule::ultralytics(0.9999, 2000.0)?;
+    /// let (constructor, arguments) = ramp.call();
     /// assert_eq!(constructor, "exponential");
     /// assert_eq!(arguments, [("decay", Argument::Number(0.9999)), ("tau", Argument::Number(2000.0))]);
     /// # Ok::<(), shrew_ema::Error>(())

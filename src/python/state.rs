@@ -1,0 +1,66 @@
+//! What an EMA is in Python behind its gate: the crate's EMA, and the container that is read into it at each call.
+
+use super::array::{Access, Tensor};
+use super::backend::PythonModel;
+use super::container::{Container, Held};
+use super::error::warn;
+use crate::ema::EMA;
+use crate::error::Result;
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+
+/// What the gate guards.
+pub struct State {
+    pub ema: EMA<PythonModel>,
+    pub container: Container,
+    /// References on the arrays of the call under way; empty between calls.
+    pub held: Held,
+    /// What was read of the arrays given to `update(params)`.
+    pub given: Vec<Tensor>,
+}
+
+impl State {
+    /// Reads `container`, its own or another, and calls `work` with the EMA and what was read of another.
+    pub fn with<'py>(
+        &mut self,
+        container: &Bound<'py, PyAny>,
+        own: bool,
+        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
+    ) -> PyResult<()> {
+        let done = self.with_held(container, own, work);
+        self.held.clear();
+        done
+    }
+
+    fn with_held<'py>(
+        &mut self,
+        container: &Bound<'py, PyAny>,
+        own: bool,
+        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
+    ) -> PyResult<()> {
+        let py = container.py();
+        let State { ema, container: known, held, given } = self;
+        known.hold(container, held)?;
+        known.read(py, held, if own { ema.params_mut() } else { &mut *given })?;
+        let read = if own { ema.params() } else { &given[..] };
+        if !PythonModel::is_large(read.iter().map(Tensor::elements).sum()) {
+            // Too short to be worth a switch: no other thread runs, so the arrays stay as they were read.
+            return Ok(work(ema, given)?);
+        }
+        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
+        // scalars take none, and can't be resized.
+        let arrays = held.iter().zip(read).filter(|(_, tensor)| tensor.access != Access::Scalar);
+        let pins = arrays.map(|(array, _)| PyWeakrefReference::new(array.bind(py)).map(Bound::unbind));
+        let pins = pins.collect::<PyResult<Vec<_>>>()?;
+        let done = py.detach(|| work(ema, given));
+        drop(pins);
+        Ok(done?)
+    }
+
+    /// Emits what advice has come up; the result of the call itself counts more.
+    pub fn finish<T>(&mut self, py: Python<'_>, result: PyResult<T>) -> PyResult<T> {
+        let notices = self.ema.take_notices();
+        let warned = notices.iter().try_for_each(|notice| warn(py, notice));
+        result.and_then(|value| warned.map(|()| value))
+    }
+}
