@@ -6,7 +6,45 @@ from typing import Any, Literal, TypeAlias, final
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-__all__ = ["EMA", "__version__"]
+__all__ = [
+    "EMA",
+    "Schedule",
+    "__version__",
+    "annealing",
+    "composer",
+    "constant",
+    "cosine",
+    "d2go",
+    "decay_of",
+    "delayed",
+    "diffusers",
+    "edm",
+    "edm2",
+    "ema_pytorch",
+    "exponential",
+    "half_life",
+    "half_life_of",
+    "ignite",
+    "inverse_power",
+    "k_diffusion",
+    "keras",
+    "lag",
+    "mean_teacher",
+    "mmengine",
+    "noise",
+    "power",
+    "power_gamma",
+    "ratio",
+    "scaled",
+    "swa",
+    "tensorflow",
+    "tensorflow_addons",
+    "timm",
+    "torch",
+    "torch_ema",
+    "ultralytics",
+    "uncompensated",
+]
 
 __version__: str
 
@@ -22,14 +60,16 @@ class Schedule:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+# A list of one kind is no list of both, as lists are invariant.
 _Decay: TypeAlias = float | Schedule
+_Decays: TypeAlias = list[float] | list[Schedule] | list[_Decay] | tuple[_Decay, ...]
 
 @final
 class EMA:
     def __new__(
         cls,
         params: _Params,
-        decay: _Decay | list[_Decay] | tuple[_Decay, ...] = 0.999,
+        decay: _Decay | _Decays = 0.999,
         *,
         shadow_dtype: Literal["float32", "float64"] | None = None,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",

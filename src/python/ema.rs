@@ -219,13 +219,14 @@ impl PyEma {
     /// >>> from shrew_ema import EMA
     /// >>> params = {"w": np.array([1.0])}
     /// >>> ema = EMA(params, decay=0.5)
-    /// >>> params["w"] += 2.0
-    /// >>> ema.update_with_warmup()
+    /// >>> for _ in range(10):
+    /// ...     params["w"] += 1.0
+    /// ...     ema.update()
     /// >>> with ema.applied():
     /// ...     print(params["w"].round(3))
-    /// [2.636]
+    /// [10.001]
     /// >>> params["w"]
-    /// array([3.])
+    /// array([11.])
     #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
     fn applied(slf: Py<Self>, py: Python<'_>, horizon: Count) -> PyResult<Applied> {
         let horizon = horizon.index("horizon")?;

@@ -5,7 +5,7 @@ these are the bits.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Scalar = np.floating[Any]
+# The weight of the newest parameters, 1 - d, by the number of the call since the start, from 1.
+Alpha = Callable[[int], float]
 
 # Of each floating-point type: bits of the significand (the hidden one included), and the smallest normal exponent.
 FORMATS = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126), "float64": (53, -1022)}
@@ -52,6 +54,11 @@ def element(s: Scalar, p: Scalar, alpha: float, nonfinite: str) -> tuple[Scalar,
     return s, True
 
 
+def together(alphas: list[float]) -> float:
+    """The weight of several updates at once: what their decays leave, taken from 1."""
+    return 1.0 if 1 in alphas else -math.expm1(sum(math.log1p(-alpha) for alpha in alphas))
+
+
 def narrow(value: float, dtype: str) -> int:
     """The bits of the nearest number of a type, ties to even; `value` is exact, and NaN has the quiet bit only."""
     digits, smallest = FORMATS[dtype]
@@ -77,11 +84,22 @@ class Reference:
     """A model's averages: for each name, a shape and a list of scalars in C order."""
 
     def __init__(
-        self, params: Mapping[str, Array], decay: float, shadow_dtype: str | None = None, nonfinite: str = "raise"
+        self,
+        params: Mapping[str, Array],
+        decay: float | Alpha,
+        shadow_dtype: str | None = None,
+        nonfinite: str = "raise",
+        *,
+        every: int = 1,
+        start: int = 0,
     ) -> None:
-        self.decay = decay
+        self.alpha: Alpha = decay if callable(decay) else lambda _: 1 - decay
         self.nonfinite = nonfinite
+        self.every = every
+        self.start = start
+        self.step = 0
         self.num_updates = 0
+        self.window: list[float] = []
         self.initial_share = 1.0
         self.skipped: dict[str, int] = {}
         self.params = {name: (array.dtype, array.shape) for name, array in params.items()}
@@ -100,11 +118,25 @@ class Reference:
         return self.dtypes[name].name in FORMATS
 
     def update(self, params: Mapping[str, Array], warmup: bool = False) -> dict[str, int]:
-        """One update; gives the number of elements refused, for each tensor that has any."""
+        """One call; gives the number of elements refused, for each tensor that has any."""
+        self.step += 1
+        t = self.step - self.start
+        if t < 0:
+            return {}
+        if t == 0:
+            self.initial_share = 0.0
+            return self.average(params, 1.0)
+        self.window.append(max(self.alpha(t), 9 / (10 + t)) if warmup else self.alpha(t))
+        if t % self.every:
+            return {}
+        alpha = self.window[0] if self.every == 1 else together(self.window)
+        self.initial_share *= math.prod(1 - alpha for alpha in self.window)
+        self.window = []
         self.num_updates += 1
-        t = self.num_updates
-        alpha = max(1 - self.decay, 9 / (10 + t)) if warmup else 1 - self.decay
-        self.initial_share *= 1 - alpha
+        return self.average(params, alpha)
+
+    def average(self, params: Mapping[str, Array], alpha: float) -> dict[str, int]:
+        """One average; gives what `update` gives."""
         refused: dict[str, int] = {}
         for name, old in self.values.items():
             new = self.read(name, params[name])

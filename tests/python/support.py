@@ -124,12 +124,15 @@ def read_only(array: Array) -> Array:
 def books(ema: EMA) -> dict[str, object]:
     """All that an EMA knows and shows, its averages as bytes."""
     return {
-        "averages": {name: (array.dtype, array.shape, bits(array)) for name, array in ema.averages().items()},
-        "decay": ema.decay,
+        "averages": [
+            {name: (array.dtype, array.shape, bits(array)) for name, array in ema.averages(horizon).items()}
+            for horizon in range(len(ema.decays))
+        ],
+        "decays": ema.decays,
         "names": ema.names,
         "num_updates": ema.num_updates,
         "step": ema.step,
-        "initial_share": ema.initial_share,
+        "initial_shares": ema.initial_shares,
         "skipped": ema.skipped,
         "is_applied": ema.is_applied,
     }

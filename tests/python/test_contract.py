@@ -75,7 +75,8 @@ def test_updates_of_both_kinds_are_counted_together() -> None:
 
 def test_the_defaults_are_as_documented() -> None:
     assert EMA([np.zeros(1)]).decay == 0.999
-    assert str(inspect.signature(EMA)) == "(params, decay=0.999, *, shadow_dtype=None, nonfinite='raise')"
+    options = "shadow_dtype=None, nonfinite='raise', every=1, start=0"
+    assert str(inspect.signature(EMA)) == f"(params, decay=0.999, *, {options})"
 
 
 @pytest.mark.parametrize("decay", [0, 1, 0.0, 1.0, np.float64(0.25), np.float32(0.25), 5e-324, 1 - 2**-53])

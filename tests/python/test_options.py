@@ -8,7 +8,7 @@ from support import F64, Params, unchanged
 
 NO_DECAY = [
     *(1.5, -0.1, 2, -1, 1 + 2**-52, -5e-324, float("nan"), float("inf"), -float("inf"), 10**400),
-    *(True, False, np.True_, "0.9", b"0.9", None, 0.9j, [0.9], np.array(0.9), np.array([0.9])),
+    *(True, False, np.True_, "0.9", b"0.9", None, 0.9j, {0.9}, np.array(0.9), np.array([0.9])),
     *(np.float64("nan"), np.float32(1.5), len),
 ]
 
@@ -17,8 +17,13 @@ NO_DECAY = [
 def test_a_decay_that_is_no_number_from_0_to_1_is_refused(model: Params, decay: object) -> None:
     with unchanged(None, model), pytest.raises(ConfigError) as caught:
         EMA(model, decay)  # type: ignore[arg-type]
-    assert (caught.value.argument, caught.value.valid) == ("decay", "a number in [0, 1]")
-    assert "decay must be a number in [0, 1], got " + caught.value.value == str(caught.value)
+    assert caught.value.argument == "decay"
+    assert caught.value.valid.startswith("a number in [0, 1]")
+    assert str(caught.value) == f"decay must be {caught.value.valid}, got {caught.value.value}"
+    # Nor is it one among several.
+    with unchanged(None, model), pytest.raises(ConfigError) as caught_within:
+        EMA(model, [0.9, decay])  # type: ignore[arg-type]
+    assert str(caught_within.value) == str(caught.value)
 
 
 def test_the_message_shows_the_value() -> None:

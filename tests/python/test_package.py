@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import shrew_ema
-from shrew_ema import EMA, EMAError, EMAWarning
+from shrew_ema import EMA, EMAError, EMAWarning, Schedule
 from support import misaligned, read_only, run_python
 
 BASES: dict[type[EMAError], tuple[type[Exception], ...]] = {
@@ -45,23 +45,38 @@ def test_everything_public_is_listed_and_documented() -> None:
     public = {
         name for name in vars(shrew_ema) if not name.startswith("_") and not inspect.ismodule(vars(shrew_ema)[name])
     }
-    assert public | {"__version__"} == set(shrew_ema.__all__)
+    assert public | {"__version__", "schedules"} == set(shrew_ema.__all__)
     assert shrew_ema.__doc__
     for name in public:
         assert inspect.getdoc(getattr(shrew_ema, name)), name
         # An error without a sentence of its own would show that of its base.
         assert "__doc__" in vars(getattr(shrew_ema, name)), name
-    for name in vars(EMA):
-        if not name.startswith("_"):
-            assert inspect.getdoc(getattr(EMA, name)), name
+    for documented in (EMA, Schedule):
+        for name in vars(documented):
+            if not name.startswith("_"):
+                assert inspect.getdoc(getattr(documented, name)), name
 
 
-def test_the_class_is_final() -> None:
+@pytest.mark.parametrize("final", [EMA, Schedule])
+def test_the_classes_are_final(final: type) -> None:
     with pytest.raises(TypeError):
-        type("Mine", (EMA,), {})
+        type("Mine", (final,), {})
 
 
-@pytest.mark.parametrize("name", ["decay", "num_updates", "step", "names", "initial_share", "skipped", "is_applied"])
+PROPERTIES = [
+    "decay",
+    "decays",
+    "num_updates",
+    "step",
+    "names",
+    "initial_share",
+    "initial_shares",
+    "skipped",
+    "is_applied",
+]
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
 def test_properties_can_not_be_set(name: str) -> None:
     ema = EMA([np.zeros(1)])
     with pytest.raises(AttributeError):

@@ -186,7 +186,7 @@ pub fn k_diffusion(inv_gamma: Number, power: Number, min_value: Number, max_valu
 /// --------
 /// >>> from shrew_ema import schedules
 /// >>> [round(schedules.ema_pytorch().decay(t), 8) for t in (101, 102, 111, 112, 121)]
-/// [0.0, 1.0, 0.0, 1.0, 0.86862063]
+/// [0.0, 1.0, 0.0, 1.0, 0.86862266]
 #[pyfunction]
 #[pyo3(
     signature = (

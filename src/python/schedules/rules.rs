@@ -133,7 +133,7 @@ pub fn swa(every: Count) -> Made {
 /// --------
 /// >>> from shrew_ema import schedules
 /// >>> schedules.power(sigma_rel=0.05)
-/// schedules.power_gamma(gamma=16.972198602303...)
+/// schedules.power_gamma(gamma=16.97219860230345)
 /// >>> round(schedules.power(0.05).decay(1000), 10)
 /// 0.9821795063
 #[pyfunction]
