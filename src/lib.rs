@@ -5,6 +5,7 @@
 //!   [`Backend`](backend::Backend).
 //! - [`Averages`] averages plain memory: slices, arrays, anything that gives a [`View`].
 //! - [`Config`] says how: decays, intervals, the averages' dtype, what to do with NaN.
+//! - [`Schedule`] gives each update its decay: rules as data, and other libraries' own.
 //! - [`Error`] is what a refused call gives; it comes before the first write.
 //!
 //! The rooms below stand on each other in this order: `error`, `dtype`, `descriptor`, `nonfinite`, `notice`,
@@ -35,3 +36,4 @@ pub use kernel::view::{View, ViewMut};
 pub use ledger::Config;
 pub use nonfinite::NonFinite;
 pub use notice::Notice;
+pub use schedule::Schedule;

@@ -31,10 +31,23 @@ impl Config {
         Self::horizons([Schedule::constant(decay)?])
     }
 
-    /// Several averages in one pass, one for each schedule.
+    /// One average of any schedule, or several in one pass, one for each.
     ///
     /// # Errors
     /// [`Error::Config`] without a schedule.
+    ///
+    /// ```
+    /// use shrew_ema::{Averages, Config, Schedule, View};
+    /// let (fast, slow) = (Schedule::mean_teacher(0.9)?, Schedule::power(0.1)?);
+    /// let config = Config::horizons([fast, slow])?.start(100).every(10)?;
+    /// let mut averages = Averages::new(&[View::from(&[0.0][..])], config)?;
+    /// for step in 1..=1000 {
+    ///     averages.update(&[View::from(&[f64::from(step)][..])])?;
+    /// }
+    /// let of = |horizon| averages.shadow(0, horizon).map(|view| view.as_slice::<f64>().unwrap()[0]);
+    /// assert!((of(0)? - 990.0).abs() < 10.0 && (of(1)? - 900.0).abs() < 10.0);
+    /// # Ok::<(), shrew_ema::Error>(())
+    /// ```
     pub fn horizons(schedules: impl IntoIterator<Item = Schedule>) -> Result<Self> {
         let schedules: Vec<_> = schedules.into_iter().collect();
         if schedules.is_empty() {

@@ -118,7 +118,7 @@ impl Schedule {
 
     /// ema-pytorch's `EMA` (.9999, 100, 10, 1, 2/3, 0), which does something at calls 1, `1 + update_every` and so on
     /// only, and does not make up for those between: with `s = t - update_after_step - 1`, a copy while `s < 1`, and
-    /// another one the first time after that, and then `1 - (1 + s/inv_gamma)^-power` between the two values.
+    /// then `1 - (1 + s/inv_gamma)^-power` between the two values. (Older releases copied once more.)
     ///
     /// # Errors
     /// Those of [`Schedule::inverse_power`], with the names that ema-pytorch gives the arguments.
@@ -133,9 +133,8 @@ impl Schedule {
         let beta = unit("beta", beta)?;
         let min_value = up_to("min_value", min_value, beta)?;
         let every = at_least_one("update_every", update_every)?;
-        let copies = (update_after_step / every).saturating_add(1).saturating_mul(every).saturating_add(1);
-        let delay = update_after_step.saturating_add(1);
-        Self::uncompensated(Self::inverse_power(beta, min_value, inv_gamma, power, delay, copies)?, every, 1)
+        let copies = update_after_step.saturating_add(1);
+        Self::uncompensated(Self::inverse_power(beta, min_value, inv_gamma, power, copies, copies)?, every, 1)
     }
 
     /// ignite's `EMAHandler` (.0002, 1): `α = momentum` at every `interval`th iteration, and no change between.

@@ -86,7 +86,7 @@ RULES: dict[str, Rule] = {
     ),
     "ema_pytorch": Rule(
         schedules.ema_pytorch(0.9, update_after_step=4, update_every=3, inv_gamma=2.0, power=0.7, min_value=0.3),
-        lambda t: 1.0 if t % 3 != 1 else 0.0 if t <= 7 else clamp(inverse_power(t - 5, 2, 0.7), 0.3, 0.9),
+        lambda t: 1.0 if t % 3 != 1 else 0.0 if t <= 5 else clamp(inverse_power(t - 5, 2, 0.7), 0.3, 0.9),
     ),
     "ignite": Rule(schedules.ignite(0.1, interval=2), lambda t: 1.0 if t % 2 else 0.9),
     "composer": Rule(schedules.composer(20.0, update_interval=3), lambda t: 1.0 if t % 3 else 0.5 ** (3 / 20)),

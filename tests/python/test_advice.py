@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shrew_ema import EMA, EMAWarning
+from shrew_ema import EMA, EMAWarning, schedules
 from support import BF16, F16, F32
 
 
@@ -59,3 +59,41 @@ def test_skipping_warns_once_in_the_life_of_an_ema() -> None:
     assert ema.skipped == {"v": 4, "w": 1}
     with pytest.warns(EMAWarning):
         EMA(params, 0.5, nonfinite="skip").update()
+
+
+def test_a_schedule_is_advised_against_once_it_is_that_slow() -> None:
+    params = {"w": np.zeros(2, np.float32)}
+    cosine = schedules.cosine(steps=200, decay=0.9)
+    first = next(t for t in range(1, 200) if cosine.alpha(t) < 1e-4)
+    ema = EMA(params, [0.9, cosine])
+    for _ in range(1, first):
+        ema.update()
+    with pytest.warns(EMAWarning, match='shadow_dtype="float64"') as warned:
+        ema.update()
+    assert len(warned) == 1
+    assert str(cosine.decay(first)) in str(warned[0].message)
+    assert warned[0].filename == __file__
+    for _ in range(300):
+        ema.update()
+
+
+def test_a_schedule_that_is_slow_from_the_first_update_is_advised_against_at_construction() -> None:
+    with pytest.warns(EMAWarning, match="float32"):
+        EMA([np.zeros(2, np.float32)], schedules.half_life(1e6))
+    with pytest.warns(EMAWarning, match=r"0\.99999"):
+        EMA([np.zeros(2, np.float32)], [0.5, 0.99999])
+
+
+def test_what_counts_is_the_decay_from_one_average_to_the_next() -> None:
+    # A warning would be an error.
+    ema = EMA([np.zeros(2, np.float32)], 0.99995, every=10)
+    for _ in range(30):
+        ema.update()
+    with pytest.warns(EMAWarning, match=r"0\.99998"):
+        EMA([np.zeros(2, np.float32)], 0.99999, every=2)
+
+
+def test_a_slow_schedule_of_wide_averages_is_fine() -> None:
+    ema = EMA([np.zeros(2)], schedules.half_life(1e9))
+    ema.update()
+    assert ema.decay == schedules.half_life(1e9).decay(1)

@@ -55,7 +55,7 @@ def test_a_scalar_that_frees_an_array_when_it_is_read_is_noticed() -> None:
     class Evil(np.float64):
         armed = False
 
-        def __array__(self, *_: object, **__: object) -> Floats:
+        def __array__(self, *_: object, **__: object) -> Floats:  # type: ignore[override]
             if Evil.armed:
                 array.resize(1, refcheck=False)
             return np.zeros((), np.float32)

@@ -3,6 +3,7 @@
 mod bits;
 mod contract;
 mod device;
+mod horizons;
 mod layers;
 mod locks;
 mod oracle;

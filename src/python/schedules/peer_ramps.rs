@@ -166,8 +166,8 @@ pub fn k_diffusion(inv_gamma: Number, power: Number, min_value: Number, max_valu
 
 /// ema-pytorch's `EMA`: acts at updates 1, 1 + update_every and so on only, without making up for those between.
 ///
-/// With s = t - update_after_step - 1 it copies while s is below 1, and the first time after that too, because its
-/// average begins there; then d = 1 - (1 + s/inv_gamma)^-power between two bounds.
+/// With s = t - update_after_step - 1 it copies while s is below 1, and then d = 1 - (1 + s/inv_gamma)^-power between
+/// two bounds.
 ///
 /// Parameters
 /// ----------
@@ -186,7 +186,7 @@ pub fn k_diffusion(inv_gamma: Number, power: Number, min_value: Number, max_valu
 /// --------
 /// >>> from shrew_ema import schedules
 /// >>> [round(schedules.ema_pytorch().decay(t), 8) for t in (101, 102, 111, 112, 121)]
-/// [0.0, 1.0, 0.0, 1.0, 0.86862266]
+/// [0.0, 1.0, 0.79781999, 1.0, 0.86862266]
 #[pyfunction]
 #[pyo3(
     signature = (
