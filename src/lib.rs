@@ -4,7 +4,8 @@
 //!   [`NdArray`](backend::ndarray::NdArray) or anything that implements [`HostMemory`](backend::HostMemory) or
 //!   [`Backend`](backend::Backend).
 //! - [`Averages`] averages plain memory: slices, arrays, anything that gives a [`View`].
-//! - [`Config`] says how: decays, intervals, the averages' dtype, what to do with NaN.
+//! - [`Config`] says how: decays, intervals, the averages' dtype, what to do with NaN; [`schedule`] has the decays, and a
+//!   page on which one to choose.
 //! - [`Schedule`] gives each update its decay: rules as data, and other libraries' own.
 //! - [`Error`] is what a refused call gives; it comes before the first write.
 //!

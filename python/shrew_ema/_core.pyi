@@ -1,5 +1,6 @@
 # The types of the compiled module, by hand; `mypy.stubtest` holds them to the truth.
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeAlias, final
 
@@ -60,9 +61,9 @@ class Schedule:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
-# A list of one kind is no list of both, as lists are invariant.
+# At run time a list or a tuple; a list of one kind would be no list of both, as lists are invariant.
 _Decay: TypeAlias = float | Schedule
-_Decays: TypeAlias = list[float] | list[Schedule] | list[_Decay] | tuple[_Decay, ...]
+_Decays: TypeAlias = Sequence[_Decay]
 
 @final
 class EMA:

@@ -28,8 +28,9 @@ use std::sync::atomic::AtomicU64;
 /// ----------
 /// params : dict of str to array, or list or tuple of arrays
 ///     Arrays of float64, float32, float16 or bfloat16 (from ml_dtypes), of any shape and strides. Arrays of integers and
-///     bools are not averaged: their latest value is kept. The container is kept and read again at every call, so that
-///     entries may be replaced. Entries of a list or tuple are called "0", "1" and so on.
+///     bools are not averaged: their value at the last average is kept. The container is kept and read again at every
+///     call, so that entries may be replaced; of a subclass, the entries of the dict, list or tuple itself are read.
+///     Entries of a list or tuple are called "0", "1" and so on.
 /// decay : float or Schedule, or a list or tuple of such, default 0.999
 ///     d, in [0, 1], or a rule of `shrew_ema.schedules` for it. Several give as many averages, called horizons, in one
 ///     pass over the parameters.
@@ -37,7 +38,8 @@ use std::sync::atomic::AtomicU64;
 ///     The dtype of the averages. None: float64 for float64 parameters, else float32.
 /// nonfinite : {"raise", "skip", "propagate"}
 ///     What to do with an element whose new average is NaN or infinite. "raise" and "skip" keep its old average; "raise"
-///     raises `NonFiniteError` once the pass is made, "skip" counts it in `skipped`; "propagate" stores it.
+///     raises `NonFiniteError` once the pass is made, "skip" counts it in `skipped` and warns once, after the pass as well;
+///     "propagate" stores it.
 /// every : int, default 1
 ///     Average at every `every`th call only, with the decays of the calls between multiplied in: the horizon is the
 ///     same, and the cost is less.
@@ -251,8 +253,8 @@ impl PyEma {
         Ok(Applied { ema: slf, horizon, application: AtomicU64::new(0) })
     }
 
-    /// Finish on the averages of a horizon: write them for good. While they are applied, they stay, and the training
-    /// values are forgotten; while those of another horizon are, `StateError` is raised. Raises as `apply` does.
+    /// Finish on the averages of a horizon: write them for good, while they are applied as well, and forget the training
+    /// values. While those of another horizon are applied, `StateError` is raised; else it raises as `apply` does.
     #[pyo3(signature = (horizon=Count::of(0)), text_signature = "($self, horizon=0)")]
     fn copy_to(&self, py: Python<'_>, horizon: Count) -> PyResult<()> {
         let horizon = horizon.index("horizon")?;
