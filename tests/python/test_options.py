@@ -22,7 +22,7 @@ def test_a_decay_that_is_no_number_from_0_to_1_is_refused(model: Params, decay: 
     assert str(caught.value) == f"decay must be {caught.value.valid}, got {caught.value.value}"
     # Nor is it one among several.
     with unchanged(None, model), pytest.raises(ConfigError) as caught_within:
-        EMA(model, [0.9, decay])  # type: ignore[arg-type]
+        EMA(model, [0.9, decay])  # type: ignore[list-item]
     assert str(caught_within.value) == str(caught.value)
 
 
