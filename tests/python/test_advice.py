@@ -65,7 +65,7 @@ def test_a_schedule_is_advised_against_once_it_is_that_slow() -> None:
     params = {"w": np.zeros(2, np.float32)}
     cosine = schedules.cosine(steps=200, decay=0.9)
     first = next(t for t in range(1, 200) if cosine.alpha(t) < 1e-4)
-    ema = EMA(params, [0.9, cosine])
+    ema = EMA(params, (0.9, cosine))
     for _ in range(1, first):
         ema.update()
     with pytest.warns(EMAWarning, match='shadow_dtype="float64"') as warned:
