@@ -1,10 +1,13 @@
 //! All integration tests, in one binary.
 
+mod batches;
 mod bits;
 mod contract;
 mod device;
 mod layers;
+mod lender;
 mod locks;
 mod oracle;
 mod refusals;
 mod states;
+mod waiting;
