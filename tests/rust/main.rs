@@ -4,6 +4,7 @@ mod batches;
 mod bits;
 mod contract;
 mod device;
+mod horizons;
 mod layers;
 mod lender;
 mod locks;
