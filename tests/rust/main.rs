@@ -1,5 +1,6 @@
 //! All integration tests, in one binary.
 
+mod averages;
 mod batches;
 mod bits;
 mod contract;
