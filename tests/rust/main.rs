@@ -4,6 +4,8 @@ mod averages;
 mod batches;
 mod bits;
 mod contract;
+mod copied;
+mod counts;
 mod device;
 mod horizons;
 mod layers;
