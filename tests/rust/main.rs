@@ -1,8 +1,10 @@
 //! All integration tests, in one binary.
 
+mod assign;
 mod averages;
 mod batches;
 mod bits;
+mod buffers;
 mod contract;
 mod copied;
 mod counts;
