@@ -161,7 +161,8 @@ fn a_bf16_average_moves() {
 fn several_horizons_are_as_many_single_averages() {
     let decays = [0.9, 0.99, 0.0, 1.0, 0.3];
     let schedules = decays.map(|decay| shrew_ema::schedule::Schedule::constant(decay).unwrap());
-    let mut w = ArrayD::from_elem(vec![3, 300], 0.0_f32);
+    let noise = crate::oracle::noise(99, 900).into_iter().map(|x| x as f32).collect();
+    let mut w = ArrayD::from_shape_vec(vec![3, 300], noise).unwrap();
     let start = w.clone();
     let view = View::try_from(&start).unwrap();
     let config = Config::horizons(schedules).unwrap().shadow_dtype(ShadowDType::F32);
@@ -169,10 +170,14 @@ fn several_horizons_are_as_many_single_averages() {
     let mut single =
         decays.map(|decay| Averages::new(&[view], Config::new(decay).unwrap().shadow_dtype(ShadowDType::F32)).unwrap());
     for step in 0..20 {
-        w.iter_mut().zip(crate::oracle::noise(step, 900)).for_each(|(w, noise)| *w = noise as f32);
-        together.update(&[View::try_from(&w).unwrap()]).unwrap();
+        if step > 0 {
+            w.iter_mut().zip(crate::oracle::noise(step, 900)).for_each(|(w, noise)| *w = noise as f32);
+            together.update(&[View::try_from(&w).unwrap()]).unwrap();
+        }
         for (horizon, single) in single.iter_mut().enumerate() {
-            single.update(&[View::try_from(&w).unwrap()]).unwrap();
+            if step > 0 {
+                single.update(&[View::try_from(&w).unwrap()]).unwrap();
+            }
             let (a, b) = (together.shadow(0, horizon).unwrap(), single.shadow(0, 0).unwrap());
             assert_eq!(a.as_slice::<f32>(), b.as_slice::<f32>(), "horizon {horizon}");
         }
@@ -198,4 +203,31 @@ fn an_interval_keeps_the_horizon_and_a_start_forgets_what_was_before() {
     }
     assert_eq!((averages.ledger().step(), averages.ledger().num_updates()), (11, 2));
     assert_eq!(averages.ledger().initial_share(0), 0.0, "the copy at the start leaves nothing of the construction");
+}
+
+#[test]
+fn a_warm_up_counts_the_calls_since_the_start() {
+    for (start, every) in [(0, 1), (0, 3), (5, 1), (2, 3)] {
+        let config = Config::new(0.9).unwrap().start(start).every(every).unwrap();
+        let mut averages = Averages::new(&[View::from(&[0.0][..])], config).unwrap();
+        let (mut average, mut kept) = (0.0, 1.0);
+        for step in 1..=20_u64 {
+            let w = [step as f64];
+            // Every fifth call has no warm-up, and takes no part of its count either.
+            let warmup = step % 5 != 0;
+            let views = [View::from(&w[..])];
+            if warmup { averages.update_with_warmup(&views) } else { averages.update(&views) }.unwrap();
+            if step == start {
+                average = w[0];
+            } else if step > start {
+                let t = step - start;
+                kept *= if warmup { (1 + t) as f64 / (10 + t) as f64 } else { 0.9 };
+                if t % every == 0 {
+                    average = w[0] + kept * (average - w[0]);
+                    kept = 1.0;
+                }
+            }
+            close(averages.shadow_values(0)[0], average, 1e-14);
+        }
+    }
 }

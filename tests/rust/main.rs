@@ -1,12 +1,21 @@
 //! All integration tests, in one binary.
 
+mod assign;
+mod averages;
+mod batches;
 mod bits;
+mod buffers;
 mod contract;
+mod copied;
+mod counts;
 mod device;
 mod horizons;
 mod layers;
+mod lender;
 mod locks;
 mod oracle;
 mod refusals;
 mod schedules;
 mod states;
+mod time;
+mod waiting;

@@ -1,5 +1,6 @@
 //! The state machine, row by row: Training → apply → Applied → restore → Training.
 
+use crate::waiting::within_a_minute;
 use ndarray::arr1;
 use shrew_ema::backend::ndarray::{Handle, NdArray, Shared, share};
 use shrew_ema::{EMA, Error};
@@ -40,6 +41,29 @@ fn applied_refuses_what_would_lose_or_mix_values() {
     assert!(ema.is_applied());
     ema.restore().unwrap();
     assert_eq!((get(&w), ema.is_applied()), (3.0, false));
+    ema.update(&params).unwrap();
+}
+
+#[test]
+fn other_handles_are_averaged_and_those_of_the_construction_written() {
+    let (w, params, mut ema) = moved();
+    let other = share(arr1(&[6.0, 8.0]));
+    for update in [EMA::update, EMA::update_with_warmup] {
+        let before = ema.num_updates();
+        update(&mut ema, &[Handle::from(&other)]).unwrap();
+        assert_eq!(ema.num_updates(), before + 1);
+    }
+    // From 2 with decay ½, then with the smaller decay of the warm-up's third update, 4/13.
+    let expected = [6.0, 8.0].map(|p| {
+        let half = f64::midpoint(2.0, p);
+        p - 4.0 / 13.0 * (p - half)
+    });
+    ema.shadow_values(0).iter().zip(expected).for_each(|(s, e)| assert!((s - e).abs() < 1e-15, "{s} is not {e}"));
+    ema.apply().unwrap();
+    assert_eq!(w.read().unwrap().as_slice().unwrap(), ema.shadow_values(0));
+    assert_eq!(other.read().unwrap().as_slice().unwrap(), [6.0, 8.0]);
+    ema.restore().unwrap();
+    assert_eq!(get(&w), 3.0);
     ema.update(&params).unwrap();
 }
 
@@ -85,16 +109,18 @@ fn a_guard_may_end_on_the_averages() {
 
 #[test]
 fn a_guard_that_can_t_restore_says_so() {
-    let (w, _, mut ema) = moved();
-    let lock = w.clone();
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let _applied = ema.applied().unwrap();
-        let held = lock.read().unwrap();
-        std::mem::forget(held);
-    }));
-    let text = *panicked.unwrap_err().downcast::<String>().unwrap();
-    assert!(text.starts_with("the averages stay applied: parameter \"0\" is locked"), "{text}");
-    assert!(ema.is_applied());
+    within_a_minute(|| {
+        let (w, _, mut ema) = moved();
+        let lock = w.clone();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _applied = ema.applied().unwrap();
+            let held = lock.read().unwrap();
+            std::mem::forget(held);
+        }));
+        let text = *panicked.unwrap_err().downcast::<String>().unwrap();
+        assert!(text.starts_with("the averages stay applied: parameter \"0\" is locked"), "{text}");
+        assert!(ema.is_applied());
+    });
 }
 
 #[test]
@@ -135,4 +161,20 @@ fn early_averages_are_advised_against_once() {
     late.apply().unwrap();
     assert!(late.take_notices().is_empty(), "1/32 of the start is little");
     late.restore().unwrap();
+}
+
+#[test]
+fn averages_are_early_from_a_twentieth_of_the_start_on() {
+    type Use = fn(&mut EMA<NdArray>);
+    let uses: [Use; 3] = [|ema| ema.apply().unwrap(), |ema| ema.copy_to().unwrap(), |ema| drop(ema.applied().unwrap())];
+    for (decay, advice) in [(0.0499, 0), (0.0501, 1), (0.3, 1)] {
+        for make_use in uses {
+            let params = vec![Handle::from(share(arr1(&[1.0])))];
+            let mut ema = EMA::<NdArray>::new(params.clone(), decay).unwrap();
+            ema.update(&params).unwrap();
+            make_use(&mut ema);
+            assert_eq!(ema.take_notices().len(), advice, "{decay}");
+            ema.restore().unwrap();
+        }
+    }
 }
