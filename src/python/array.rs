@@ -104,6 +104,10 @@ impl Tensor {
         // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
         // interpreter, which this thread holds.
         let fields = unsafe { &(*array.as_array_ptr()).fields };
+        if is_snapshot(array.py(), fields.base) {
+            let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
+            return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
+        }
         let Some(dtype) = dtype(array, fields.descr) else {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
@@ -259,6 +263,20 @@ fn is_bfloat16(array: &Bound<'_, PyUntypedArray>, number: c_int) -> bool {
 #[pyclass(frozen, module = "shrew_ema._core")]
 pub struct Snapshot {
     buffer: Buffer,
+}
+
+/// Whether memory is that of a snapshot, seen from the base of an array: directly, or through any number of views.
+fn is_snapshot(py: Python<'_>, base: *mut pyo3::ffi::PyObject) -> bool {
+    let mut base = base;
+    // SAFETY: an array keeps its base alive, and that one its own, while the first array is borrowed.
+    while let Some(object) = unsafe { Bound::from_borrowed_ptr_or_opt(py, base) } {
+        match object.cast::<PyUntypedArray>() {
+            // SAFETY: an array was just found there.
+            Ok(array) => base = unsafe { (*array.as_array_ptr()).fields.base },
+            Err(_) => return object.is_instance_of::<Snapshot>(),
+        }
+    }
+    false
 }
 
 /// A read-only array over the memory of a buffer; nothing is copied.

@@ -216,6 +216,23 @@ def test_a_name_that_is_no_text_is_refused(name: str) -> None:
         ema.update({name: np.ones(3)})
 
 
+@pytest.mark.parametrize("size", [4, LARGE])
+def test_an_average_is_no_parameter(size: int) -> None:
+    params = {"v": np.zeros(3), "w": np.zeros(size, np.float32)}
+    ema = EMA(params, 0.5)
+    ema.update()
+    view = ema.shadow_values("w")
+    for source in (view, view[:], view[::-1][::-1], view.view(np.recarray)):
+        with pytest.raises(LayoutError, match='parameter "w" is a view of an average') as caught:
+            ema.update({"v": params["v"], "w": source})
+        assert caught.value.name == "w"
+    with pytest.raises(LayoutError, match='parameter "0" is a view of an average'):
+        EMA([view])
+    assert ema.num_updates == 1
+    ema.update({"v": params["v"], "w": view.copy()})
+    assert ema.num_updates == 2
+
+
 def test_a_span_of_time_is_no_decay() -> None:
     with pytest.raises(EMAError, match="decay must be"):
         EMA([np.ones(1)], np.timedelta64(1))  # type: ignore[arg-type]
