@@ -235,4 +235,4 @@ def test_an_average_is_no_parameter(size: int) -> None:
 
 def test_a_span_of_time_is_no_decay() -> None:
     with pytest.raises(EMAError, match="decay must be"):
-        EMA([np.ones(1)], np.timedelta64(1))  # type: ignore[arg-type]
+        EMA([np.ones(1)], np.timedelta64(1, "s"))  # type: ignore[arg-type]

@@ -133,7 +133,9 @@ def test_what_is_out_of_bounds_is_refused_by_name(name: str, arguments: dict[str
     assert (error.argument, error.value) == (argument, repr(arguments[argument]))
 
 
-@pytest.mark.parametrize("t", [0, -1, True, 1.0, "1", None, 2**64, np.float64(1)], ids=repr)
+@pytest.mark.parametrize(
+    "t", [0, -1, True, 1.0, "1", None, 2**64, np.float64(1)], ids=lambda t: f"{type(t).__name__} {t}"
+)
 def test_updates_are_numbered_from_1(t: Any) -> None:  # noqa: ANN401 - everything that is not such a number
     for read in (schedules.swa().decay, schedules.swa().alpha):
         assert refused(read, t).argument == "t"
