@@ -66,7 +66,7 @@ impl Buffer {
     /// # Panics
     /// Unless `T` is as wide as the dtype.
     pub fn as_slice<T: Element>(&self) -> &[T] {
-        assert_eq!(size_of::<T>(), self.descriptor.dtype.size(), "{} read as {}", self.descriptor.dtype, T::DTYPE);
+        self.check_width::<T>();
         &bytemuck::cast_slice(&self.words)[..self.elements]
     }
 
@@ -75,8 +75,13 @@ impl Buffer {
     /// # Panics
     /// Unless `T` is as wide as the dtype.
     pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
-        assert_eq!(size_of::<T>(), self.descriptor.dtype.size(), "{} read as {}", self.descriptor.dtype, T::DTYPE);
+        self.check_width::<T>();
         &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..self.elements]
+    }
+
+    fn check_width<T: Element>(&self) {
+        let dtype = self.descriptor.dtype;
+        assert_eq!(size_of::<T>(), dtype.size(), "{dtype} read as {}", T::DTYPE);
     }
 
     /// A view, shaped.

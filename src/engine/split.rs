@@ -14,8 +14,10 @@ pub fn tensors<T: Send>(
     run: &(impl Fn(usize, &mut [T]) + Sync),
 ) {
     debug_assert_eq!(range.len() * per, items.len());
-    let total = range.clone().fold(0_usize, |sum, i| sum.saturating_add(weight(i)));
-    if range.len() < 2 || total <= grain {
+    // The caller alone, who has no limit, need not look at every tensor twice.
+    let limited = range.len() > 1 && grain != usize::MAX;
+    let total = if limited { range.clone().fold(0_usize, |sum, i| sum.saturating_add(weight(i))) } else { 0 };
+    if total <= grain {
         for (at, i) in range.enumerate() {
             run(i, &mut items[at * per..][..per]);
         }
