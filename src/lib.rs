@@ -9,8 +9,8 @@
 //! - [`Schedule`] gives each update its decay: rules as data, and other libraries' own.
 //! - [`Error`] is what a refused call gives; it comes before the first write.
 //!
-//! The rooms below stand on each other in this order: `error`, `dtype`, `descriptor`, `nonfinite`, `notice`,
-//! `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`.
+//! The rooms below stand on each other in this order: `error`, `hex`, `dtype`, `descriptor`, `nonfinite`,
+//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`.
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
@@ -21,6 +21,7 @@ pub mod dtype;
 pub mod ema;
 pub mod engine;
 pub mod error;
+mod hex;
 pub mod kernel;
 pub mod ledger;
 pub mod nonfinite;

@@ -7,7 +7,19 @@ use std::f64::consts::PI;
 /// The decay of every update, as data: it can be compared, printed and stored.
 ///
 /// All of these give a number in [0, 1] at every update number `t` from 1 on. They are made by the functions below, which
-/// check their arguments; what is matched out of one is therefore sound.
+/// check their arguments; what is matched out of one is therefore sound. So is one that is read, through serde:
+///
+/// ```
+/// use shrew_ema::Schedule;
+/// let ramp = Schedule::exponential(0.9999, 2000.0)?;
+/// let text = r#"{"rule":"exponential","decay":"0x1.fff2e48e8a71ep-1","tau":"0x1.f400000000000p+10"}"#;
+/// assert_eq!(serde_json::to_string(&ramp)?, text);
+/// assert_eq!(serde_json::from_str::<Schedule>(text)?, ramp);
+///
+/// let wrong = serde_json::from_str::<Schedule>(r#"{"rule":"constant","decay":"0x1.0000000000000p+1"}"#);
+/// assert_eq!(wrong.unwrap_err().to_string(), "constant: decay must be a number in [0, 1], got 2.0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {

@@ -23,6 +23,7 @@ mod call;
 mod checks;
 mod data;
 mod horizon;
+mod json;
 mod peers;
 mod rules;
 

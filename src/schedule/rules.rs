@@ -4,6 +4,9 @@ use super::Schedule;
 use super::checks::{above_zero, at_least_one, bounded, positive, unit, up_to};
 use crate::error::{Error, Result};
 
+/// How deep schedules may nest: whatever walks down one, or reads one from a file, needs no more of the stack.
+pub(super) const MAX_NESTED: usize = 16;
+
 impl Schedule {
     /// `d(t) = decay`.
     ///
@@ -247,7 +250,8 @@ impl Schedule {
     /// ema-pytorch's `update_every`). The EMA's own `every` keeps the horizon instead.
     ///
     /// # Errors
-    /// [`Error::Config`] if `every` is 0, or unless `first` is from 1 to `every`.
+    /// [`Error::Config`] if `every` is 0, unless `first` is from 1 to `every`, or if `inner` is such a schedule of such
+    /// schedules, sixteen deep.
     ///
     /// ```
     /// use shrew_ema::schedule::Schedule;
@@ -259,6 +263,15 @@ impl Schedule {
         let every = at_least_one("every", every)?;
         if !(1..=every).contains(&first) {
             return Err(Error::config("first", first, format!("from 1 to {every}")));
+        }
+        let nested = std::iter::successors(Some(&inner), |inner| match inner {
+            Schedule::Uncompensated { inner, .. } => Some(&**inner),
+            _ => None,
+        });
+        let deep = nested.count();
+        if deep > MAX_NESTED {
+            let valid = format!("a schedule that nests fewer than {MAX_NESTED} deep");
+            return Err(Error::config("inner", format_args!("one that nests {} deep", deep - 1), valid));
         }
         Ok(Schedule::Uncompensated { inner: Box::new(inner), every, first })
     }

@@ -14,11 +14,12 @@ mod tokens;
 /// Every room (a file or folder of `src/`) and the rooms that it may name, which all stand above it in this table.
 const ROOMS: &[(&str, &str)] = &[
     ("error", ""),
+    ("hex", ""),
     ("dtype", "error"),
     ("descriptor", "dtype error"),
     ("nonfinite", ""),
     ("notice", ""),
-    ("schedule", "error"),
+    ("schedule", "hex error"),
     ("kernel", "nonfinite descriptor dtype error"),
     ("engine", "kernel nonfinite descriptor dtype error"),
     ("ledger", "schedule notice nonfinite descriptor dtype error"),

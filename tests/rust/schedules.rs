@@ -5,6 +5,7 @@ use shrew_ema::schedule::{Schedule, compound_alpha, decay_of, half_life_of, lag,
 use shrew_ema::{Averages, Config, Error, View};
 
 pub mod any;
+mod json;
 
 fn vectors(file: &str) -> Value {
     let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
