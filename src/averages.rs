@@ -1,6 +1,6 @@
 //! Averages of plain memory: a ledger and host shadows, updated from [`View`]s, without handles on a model.
 
-use crate::engine::{Engine, HostShadows};
+use crate::engine::{Buffer, Engine, HostShadows};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
@@ -54,6 +54,13 @@ impl Averages {
         let shadows = engine.shadows(|index| views[index], ledger.spec(), &report)?;
         ledger.check_start(&mut report)?;
         Ok(Self { ledger, shadows, engine, report })
+    }
+
+    /// Averages of these books: for each tensor those of its horizons.
+    pub(crate) fn resume(ledger: Ledger, averages: Vec<Buffer>) -> Result<Self> {
+        let shadows = HostShadows::of(averages, ledger.spec())?;
+        let report = Report::new(ledger.names().len());
+        Ok(Self { ledger, shadows, engine: Engine::default(), report })
     }
 
     /// With another way of spreading work over threads.
@@ -120,6 +127,16 @@ impl Averages {
         self.ledger.check_index(index)?;
         self.ledger.check_horizon(horizon)?;
         Ok(self.shadows.get(horizon, index).view())
+    }
+
+    /// The same, to keep.
+    pub(crate) fn buffer(&self, index: usize, horizon: usize) -> Buffer {
+        self.shadows.get(horizon, index).clone()
+    }
+
+    /// Advises on using the averages of any horizon now.
+    pub(crate) fn advise_on_shares(&mut self) {
+        (0..self.ledger.horizons()).for_each(|horizon| self.ledger.advise_on_share(horizon));
     }
 
     /// The average of one tensor, in 64 bits as by default.

@@ -84,6 +84,22 @@ pub enum Error {
         /// What to do instead.
         advice: &'static str,
     },
+    /// A file can't be written, or is not a checkpoint that can be loaded here.
+    #[error("{path}: {problem}")]
+    Checkpoint {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+        /// The system's number of the error, where it was the system that refused.
+        os: Option<i32>,
+    },
+    /// A long call was stopped by whoever watched over it.
+    #[error("{call} was interrupted; nothing was changed")]
+    Interrupted {
+        /// The call.
+        call: &'static str,
+    },
     /// Elements are NaN or infinite.
     ///
     /// Out of an update, the pass was made and counted, and the elements named here kept their old averages. Out of a

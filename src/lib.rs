@@ -7,15 +7,18 @@
 //! - [`Config`] says how: decays, intervals, the averages' dtype, what to do with NaN; [`schedule`] has the decays, and a
 //!   page on which one to choose.
 //! - [`Schedule`] gives each update its decay: rules as data, and other libraries' own.
+//! - [`EMA::save`] and [`EMA::load`] keep an average as a model file; [`checkpoint`] says how.
 //! - [`Error`] is what a refused call gives; it comes before the first write.
 //!
 //! The rooms below stand on each other in this order: `error`, `hex`, `dtype`, `descriptor`, `nonfinite`,
-//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`.
+//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`,
+//! `checkpoint`.
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod averages;
 pub mod backend;
+pub mod checkpoint;
 pub mod descriptor;
 pub mod dtype;
 pub mod ema;

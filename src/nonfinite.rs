@@ -14,6 +14,20 @@ pub enum NonFinite {
     Propagate,
 }
 
+impl NonFinite {
+    /// Every policy.
+    pub const ALL: [NonFinite; 3] = [NonFinite::Raise, NonFinite::Skip, NonFinite::Propagate];
+
+    /// The policy as text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NonFinite::Raise => "raise",
+            NonFinite::Skip => "skip",
+            NonFinite::Propagate => "propagate",
+        }
+    }
+}
+
 /// How many elements of each tensor a pass refused. Any number of threads may add to it.
 #[derive(Debug, Default)]
 pub struct Report {

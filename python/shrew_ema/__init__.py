@@ -4,6 +4,7 @@ from . import schedules as schedules
 from ._core import EMA as EMA
 from ._core import Schedule as Schedule
 from ._core import __version__ as __version__
+from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import DTypeError as DTypeError
 from .errors import EMAError as EMAError
@@ -16,6 +17,7 @@ from .errors import StateError as StateError
 
 __all__ = [
     "EMA",
+    "CheckpointError",
     "ConfigError",
     "DTypeError",
     "EMAError",

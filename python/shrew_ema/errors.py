@@ -108,6 +108,22 @@ class StateError(EMAError, RuntimeError):
         self.state = state
 
 
+class CheckpointError(EMAError, ValueError):
+    """A file can't be written, or is no checkpoint to load: missing, cut short, damaged, of another program.
+
+    Where it was the system that refused, its `OSError` is the `__cause__`.
+
+    Attributes:
+        path: the file, or "state_dict".
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, message: str, path: str, problem: str) -> None:
+        super().__init__(message, path, problem)
+        self.path = path
+        self.problem = problem
+
+
 class NonFiniteError(EMAError, ValueError):
     """Parameters are NaN or infinite, under `nonfinite="raise"`.
 

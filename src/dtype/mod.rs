@@ -56,6 +56,11 @@ dtypes! {
 }
 
 impl DType {
+    /// The dtype of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|dtype| dtype.name() == name)
+    }
+
     /// Whether values of this dtype can be written as that one: the same bits, or an average as its parameter.
     pub const fn narrows_to(self, other: DType) -> bool {
         let average = matches!(self, DType::F32 | DType::F64) && matches!(other.class(), Class::Averaged);
@@ -91,6 +96,18 @@ pub enum ShadowDType {
 }
 
 impl ShadowDType {
+    /// Every choice.
+    pub const ALL: [ShadowDType; 3] = [ShadowDType::F64, ShadowDType::F32, ShadowDType::Auto];
+
+    /// The choice as text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ShadowDType::F64 => "float64",
+            ShadowDType::F32 => "float32",
+            ShadowDType::Auto => "auto",
+        }
+    }
+
     /// The dtype of the average of a parameter of `dtype`; a copied one keeps its own.
     ///
     /// # Errors

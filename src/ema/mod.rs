@@ -1,6 +1,7 @@
 //! The EMA of a model that is held by handles: training values in the model, or averages, and never a mixture.
 
 mod applied;
+mod resume;
 
 pub use applied::Applied;
 
@@ -336,7 +337,7 @@ impl<B: Backend> EMA<B> {
         self.ledger.take_notices()
     }
 
-    fn check_training(&self, call: &'static str, advice: &'static str) -> Result<()> {
+    pub(crate) fn check_training(&self, call: &'static str, advice: &'static str) -> Result<()> {
         let state = match self.holds {
             Holds::Training => return Ok(()),
             Holds::Averages { .. } => "the averages are applied",

@@ -1,8 +1,9 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
 use crate::descriptor::{self, Descriptor};
-use crate::dtype::Element;
+use crate::dtype::{DType, Element, dispatch};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::kernel::view::View;
 use std::sync::Arc;
 
@@ -29,6 +30,16 @@ impl Buffer {
         let words = bytemuck::allocation::try_zeroed_slice_box(bytes.div_ceil(8));
         let words = words.map_err(|()| Error::Memory { bytes })?.into_vec();
         Ok(Self { descriptor, elements, words: Arc::new(words) })
+    }
+
+    /// A tensor with the values of another, bit for bit.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    pub fn copied(view: &View<'_>) -> Result<Self> {
+        let mut buffer = Self::zeroed(view.descriptor())?;
+        dispatch!(word view.dtype() => W => view.gather(0, buffer.as_mut_slice::<W>()));
+        Ok(buffer)
     }
 
     /// Makes sure that nobody else holds the memory, by a copy if need be, so that a write needs no memory.
@@ -77,6 +88,63 @@ impl Buffer {
     pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
         self.check_width::<T>();
         &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..self.elements]
+    }
+
+    /// The elements as they lie in memory.
+    pub fn as_bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.elements * self.descriptor.dtype.size()]
+    }
+
+    /// The elements as they lie in memory, to write; copies them first if somebody else holds them.
+    pub fn as_mut_bytes(&mut self) -> &mut [u8] {
+        let bytes = self.elements * self.descriptor.dtype.size();
+        &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..bytes]
+    }
+
+    /// Calls `visit` for piece after piece of the bytes that the elements have as `dtype`: their own, or one that an
+    /// average may be written as. No piece has more than `most` bytes.
+    ///
+    /// # Errors
+    /// The first of `visit`.
+    ///
+    /// # Panics
+    /// If it is another dtype.
+    pub fn bytes<E>(
+        &self,
+        dtype: DType,
+        most: usize,
+        mut visit: impl FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let own = self.descriptor.dtype;
+        if dtype == own {
+            return self.as_bytes().chunks(most).try_for_each(visit);
+        }
+        dispatch!(average (own, dtype) as (S, P) => {
+            let pieces = self.as_slice::<S>().chunks(most / size_of::<P>());
+            let mut narrowed = Vec::new();
+            for piece in pieces {
+                narrowed.resize(piece.len(), <P as bytemuck::Zeroable>::zeroed());
+                kernel::narrow(piece, &mut narrowed);
+                visit(bytemuck::cast_slice(&narrowed))?;
+            }
+        });
+        Ok(())
+    }
+
+    /// The elements as the averages of parameters of this dtype, which is exact.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough.
+    ///
+    /// # Panics
+    /// Unless averages may be of `dtype`, and parameters of the own one.
+    pub fn widened(&self, dtype: DType) -> Result<Self> {
+        let own = self.descriptor.dtype;
+        let mut wide = Buffer::zeroed(Descriptor { dtype, shape: self.descriptor.shape.clone() })?;
+        dispatch!(average (dtype, own) as (S, P) => {
+            kernel::widen(self.as_slice::<P>(), wide.as_mut_slice::<S>());
+        });
+        Ok(wide)
     }
 
     fn check_width<T: Element>(&self) {

@@ -6,12 +6,14 @@
 
 mod checks;
 mod config;
+mod counters;
 
 pub use checks::label;
 pub use config::Config;
+pub use counters::Counters;
 
 use crate::descriptor::{Descriptor, Spec};
-use crate::dtype::DType;
+use crate::dtype::{DType, ShadowDType};
 use crate::error::{Error, Result};
 use crate::nonfinite::{NonFinite, Report};
 use crate::notice::Notice;
@@ -57,6 +59,7 @@ pub struct Ledger {
     horizons: Vec<Horizon>,
     start: u64,
     every: u64,
+    shadow_dtype: ShadowDType,
     nonfinite: NonFinite,
     step: u64,
     num_updates: u64,
@@ -104,6 +107,7 @@ impl Ledger {
                 .collect(),
             start,
             every,
+            shadow_dtype,
             nonfinite,
             step: 0,
             num_updates: 0,

@@ -1,7 +1,7 @@
 //! Arguments of the Python class as the crate's types; what is not valid is refused by name.
 
 use super::schedules::PySchedule;
-use crate::dtype::ShadowDType;
+use crate::dtype::{Class, DType, ShadowDType};
 use crate::error::Error;
 use crate::nonfinite::NonFinite;
 use crate::schedule::Schedule;
@@ -9,6 +9,7 @@ use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
+use std::path::PathBuf;
 
 /// A value as Python prints it.
 pub fn shown(value: &Bound<'_, PyAny>) -> String {
@@ -156,6 +157,41 @@ impl FromPyObject<'_, '_> for Width {
             Some((b'f', 4)) => Ok(Width(ShadowDType::F32)),
             Some((b'f', 8)) => Ok(Width(ShadowDType::F64)),
             _ => Err(Error::config("shadow_dtype", shown(&value), "None, \"float32\" or \"float64\"").into()),
+        }
+    }
+}
+
+/// What names a file: text, or something that gives text.
+pub struct FilePath(pub PathBuf);
+
+impl FromPyObject<'_, '_> for FilePath {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let valid = "a str or an os.PathLike";
+        value.extract().map(FilePath).map_err(|_| Error::config("path", shown(&value), valid).into())
+    }
+}
+
+/// A float dtype, by its name or as NumPy has it.
+pub struct SavedDType(pub DType);
+
+impl FromPyObject<'_, '_> for SavedDType {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        // NumPy knows bfloat16 as a name only once somebody has imported it.
+        let name = value.extract::<String>().ok().or_else(|| {
+            let dtype = PyArrayDescr::new(value.py(), &*value).ok()?;
+            let native = dtype.is_native_byteorder() != Some(false);
+            native.then(|| dtype.typeobj().name().ok().map(|name| name.to_string())).flatten()
+        });
+        match name.and_then(|name| DType::named(&name)).filter(|dtype| dtype.class() == Class::Averaged) {
+            Some(dtype) => Ok(SavedDType(dtype)),
+            None => {
+                let valid = "None, \"float64\", \"float32\", \"float16\" or \"bfloat16\"";
+                Err(Error::config("dtype", shown(&value), valid).into())
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use super::arguments;
 use super::array::Tensor;
+use super::backend::PythonModel;
+use crate::ema::EMA;
 use crate::error::Error;
+use crate::ledger::Ledger;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
@@ -10,7 +13,8 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 pub struct Container {
     /// The names, in order; those of a list or tuple are the indices.
     names: Vec<Py<PyString>>,
-    kind: Kind,
+    /// Unknown until there was a container.
+    kind: Option<Kind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +56,34 @@ impl Container {
             }
         }
         let texts = names.iter().map(text).collect::<PyResult<_>>()?;
-        Ok((Self { names: names.into_iter().map(Bound::unbind).collect(), kind }, texts))
+        Ok((Self { names: names.into_iter().map(Bound::unbind).collect(), kind: Some(kind) }, texts))
+    }
+
+    /// The parameters of these names, in no container yet.
+    pub fn of_names(py: Python<'_>, names: &[String]) -> Self {
+        Self { names: names.iter().map(|name| PyString::new(py, name).unbind()).collect(), kind: None }
+    }
+
+    /// The same parameters in a container, which may be one of another kind.
+    pub fn within(&self, container: &Bound<'_, PyAny>) -> Result<Self, Error> {
+        let names = self.names.iter().map(|name| name.clone_ref(container.py())).collect();
+        Ok(Self { names, kind: Some(Kind::of(container)?) })
+    }
+
+    /// Whether what a container holds now is what these books describe.
+    pub fn check(&self, container: &Bound<'_, PyAny>, ledger: &Ledger) -> PyResult<()> {
+        let (py, mut held, mut tensors) = (container.py(), Held::new(), Vec::new());
+        self.hold(container, &mut held)?;
+        self.settle(py, &held, &mut tensors)?;
+        self.read(py, &held, &mut tensors)?;
+        Ok(EMA::check_params(&PythonModel::default(), ledger, &tensors)?)
     }
 
     /// Takes a reference to each array that the container holds now, in the order of the names.
     pub fn hold(&self, container: &Bound<'_, PyAny>, held: &mut Held) -> PyResult<()> {
         held.clear();
-        match (Kind::of(container)?, self.kind) {
+        let kind = Kind::of(container)?;
+        match (kind, self.kind.unwrap_or(kind)) {
             (Kind::Dict, Kind::Dict) => self.hold_dict(container.cast()?, held),
             (Kind::Sequence, Kind::Sequence) => self.hold_sequence(container, held),
             (Kind::Dict, Kind::Sequence) => {

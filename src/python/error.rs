@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::notice::Notice;
 use pyo3::IntoPyObjectExt;
-use pyo3::exceptions::PyMemoryError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyTuple};
@@ -18,6 +18,7 @@ impl From<Error> for PyErr {
 /// The Python exception of an error: the finished message first, then what it was made of.
 fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     let message = error.to_string();
+    let mut cause = None;
     let (class, mut details): (_, Vec<Bound<'_, PyAny>>) = match error {
         Error::Memory { .. } => return Ok(PyMemoryError::new_err(message)),
         Error::Config { argument, value, valid } => (
@@ -48,6 +49,12 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::State { call, state, .. } => {
             ("StateError", vec![call.into_bound_py_any(py)?, state.into_bound_py_any(py)?])
         }
+        Error::Interrupted { .. } => return Ok(PyKeyboardInterrupt::new_err(message)),
+        Error::Checkpoint { path, problem, os } => {
+            // The system's error with its number, from which Python makes FileNotFoundError and the like.
+            cause = os.map(|number| PyOSError::new_err((number, problem.clone(), path.clone())));
+            ("CheckpointError", vec![path.into_bound_py_any(py)?, problem.into_bound_py_any(py)?])
+        }
         Error::NonFinite { tensors, .. } => {
             let counts = PyDict::new(py);
             for (name, count) in tensors {
@@ -58,7 +65,9 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     };
     details.insert(0, message.into_bound_py_any(py)?);
     let class = classes(py)?.getattr(class)?;
-    Ok(PyErr::from_value(class.call1(PyTuple::new(py, details)?)?))
+    let raised = PyErr::from_value(class.call1(PyTuple::new(py, details)?)?);
+    raised.set_cause(py, cause);
+    Ok(raised)
 }
 
 /// The module of the classes. Loaded with the package, since nothing can be imported when an interpreter ends.

@@ -12,7 +12,9 @@ mod ema;
 mod error;
 mod gate;
 mod schedules;
+mod signals;
 mod state;
+mod stored;
 
 use pyo3::prelude::*;
 
@@ -22,5 +24,6 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::classes(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<ema::PyEma>()?;
+    module.add_function(wrap_pyfunction!(ema::unpickled, module)?)?;
     schedules::register(module)
 }

@@ -15,6 +15,7 @@ from shrew_ema import EMA, EMAError, EMAWarning, Schedule
 from support import misaligned, read_only, run_python
 
 BASES: dict[type[EMAError], tuple[type[Exception], ...]] = {
+    shrew_ema.CheckpointError: (ValueError,),
     shrew_ema.ConfigError: (ValueError,),
     shrew_ema.NamesError: (LookupError, ValueError),
     shrew_ema.ShapeError: (ValueError,),

@@ -26,7 +26,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("averages", "ledger engine kernel schedule notice nonfinite descriptor dtype error"),
     ("backend", "engine kernel nonfinite descriptor dtype error"),
     ("ema", "backend ledger engine kernel schedule notice nonfinite descriptor dtype error"),
-    ("python", "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype error"),
+    ("checkpoint", "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype hex error"),
+    ("python", "checkpoint ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype error"),
 ];
 
 /// The index, `lib.rs`: it declares and re-exports every room, and no room may name what is only there.

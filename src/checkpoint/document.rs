@@ -1,0 +1,261 @@
+//! The bookkeeping of an average as JSON: all that a resume to the bit needs, one document for each horizon.
+
+use super::problem::{Problem, Result, content};
+use crate::descriptor::Descriptor;
+use crate::dtype::{Class, DType, ShadowDType};
+use crate::error::{self, Error, Tuple};
+use crate::hex;
+use crate::ledger::{Config, Counters, Ledger};
+use crate::nonfinite::NonFinite;
+use crate::schedule::Schedule;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+
+/// The version of the format.
+const VERSION: u64 = 1;
+
+/// What is kept of one horizon beside its averages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    version: u64,
+    pub horizon: usize,
+    pub horizons: usize,
+    schedule: Schedule,
+    start: u64,
+    every: u64,
+    shadow_dtype: String,
+    nonfinite: String,
+    pub step: u64,
+    num_updates: u64,
+    warmed: bool,
+    log_share: Hex,
+    log_window: Hex,
+    /// Names and dtypes of the parameters, in their order.
+    tensors: Vec<(String, String)>,
+    /// The names of each set of tied tensors.
+    ties: Vec<Vec<String>>,
+    skipped: Vec<(String, u64)>,
+    /// The dtype that the averages were rounded to for this file, which then is nothing to resume from.
+    rounded_to: Option<String>,
+}
+
+/// A number to the last bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Hex(f64);
+
+impl From<Hex> for String {
+    fn from(number: Hex) -> String {
+        hex::print(number.0)
+    }
+}
+
+impl TryFrom<String> for Hex {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        hex::parse(&text).map(Hex).ok_or_else(|| format!("\"{text}\" is no number in hexadecimal digits"))
+    }
+}
+
+/// The document of a horizon.
+pub fn write(ledger: &Ledger, horizon: usize, rounded_to: Option<DType>) -> String {
+    let counters = ledger.counters();
+    let named = ledger.names().iter().zip(ledger.descriptors());
+    let document = Document {
+        version: VERSION,
+        horizon,
+        horizons: ledger.horizons(),
+        schedule: ledger.schedule(horizon).clone(),
+        start: ledger.start(),
+        every: ledger.every(),
+        shadow_dtype: ledger.shadow_dtype().name().to_owned(),
+        nonfinite: ledger.nonfinite().name().to_owned(),
+        step: counters.step,
+        num_updates: ledger.num_updates(),
+        warmed: counters.warmed,
+        log_share: Hex(counters.log_shares[horizon]),
+        log_window: Hex(counters.log_windows[horizon]),
+        tensors: named.map(|(name, descriptor)| (name.clone(), descriptor.dtype.name().to_owned())).collect(),
+        ties: ties(ledger),
+        skipped: ledger.skipped().map(|(name, count)| (name.to_owned(), count)).collect(),
+        rounded_to: rounded_to.map(|dtype| dtype.name().to_owned()),
+    };
+    serde_json::to_string(&document).expect("text, numbers and lists of them")
+}
+
+/// The sets of tied names, each in order.
+fn ties(ledger: &Ledger) -> Vec<Vec<String>> {
+    let (names, spec) = (ledger.names(), ledger.spec());
+    let mut sets = vec![Vec::new(); names.len()];
+    for (name, &owner) in names.iter().zip(spec.owners) {
+        sets[owner].push(name.clone());
+    }
+    sets.retain(|set| set.len() > 1);
+    sets
+}
+
+/// Reads a document.
+pub fn read(text: &str) -> Result<Document> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let Version { version } = serde_json::from_str(text).map_err(damaged)?;
+    if version != VERSION {
+        return content(format_args!(
+            "is of version {version} of the format, and this release reads version {VERSION}"
+        ));
+    }
+    serde_json::from_str(text).map_err(damaged)
+}
+
+fn damaged(error: impl Display) -> Problem {
+    Problem::Content(format!("has bookkeeping that is damaged: {error}"))
+}
+
+/// Whether the documents of all horizons are of one save.
+pub fn check_set(documents: &[Document]) -> Result<()> {
+    let first = &documents[0];
+    for (horizon, document) in documents.iter().enumerate() {
+        let like_first = Document {
+            horizon: first.horizon,
+            schedule: first.schedule.clone(),
+            log_share: first.log_share,
+            log_window: first.log_window,
+            ..document.clone()
+        };
+        if like_first != *first || document.horizon != horizon {
+            return content(format_args!(
+                "is of step {}, and the averages of horizon {horizon} of step {}: they are not of one save",
+                first.step, document.step
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is there under each name.
+pub type Stored = HashMap<String, Descriptor>;
+
+/// The books that the documents of one save describe, with the tensors in the order of `names` if any are given, once
+/// they have been found to agree with what is stored for each horizon.
+pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]>) -> Result<Ledger> {
+    let first = &documents[0];
+    let tensors = arranged(&first.tensors, names)?;
+    let mut descriptors = Vec::with_capacity(tensors.len());
+    for (name, dtype) in &tensors {
+        let dtype = DType::named(dtype).ok_or_else(|| damaged(format_args!("\"{name}\" is of dtype {dtype}")))?;
+        let Some(found) = stored[0].get(*name) else { return content(format_args!("lacks the average of \"{name}\"")) };
+        descriptors.push(Descriptor { dtype, shape: found.shape.clone() });
+    }
+    let names = tensors.iter().map(|&(name, _)| name.clone()).collect();
+    let mut ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
+    let rounded_to = first.rounded_to()?;
+    stored.iter().try_for_each(|stored| check_stored(&ledger, stored, rounded_to))?;
+
+    let places: HashMap<_, _> = tensors.iter().enumerate().map(|(place, &(name, _))| (&name[..], place)).collect();
+    let place = |name: &String| places.get(&name[..]).copied().ok_or_else(|| damaged(format_args!("no \"{name}\"")));
+    let mut owners: Vec<usize> = (0..tensors.len()).collect();
+    for set in &first.ties {
+        let places = set.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let owner = places.iter().copied().min().unwrap_or(0);
+        places.into_iter().for_each(|place| owners[place] = owner);
+    }
+    ledger.tie(owners);
+    let mut skipped = vec![0; tensors.len()];
+    for (name, count) in &first.skipped {
+        skipped[place(name)?] = *count;
+    }
+    let counters = Counters {
+        step: first.step,
+        warmed: first.warmed,
+        skipped,
+        log_shares: documents.iter().map(|document| document.log_share.0).collect(),
+        log_windows: documents.iter().map(|document| document.log_window.0).collect(),
+    };
+    ledger.resume(counters).map_err(damaged)?;
+    if ledger.num_updates() != first.num_updates {
+        return Err(damaged(format_args!("{} averages after {} calls can't be", first.num_updates, first.step)));
+    }
+    Ok(ledger)
+}
+
+/// The tensors in another order.
+fn arranged<'t>(tensors: &'t [(String, String)], names: Option<&[String]>) -> Result<Vec<(&'t String, &'t String)>> {
+    let Some(names) = names else { return Ok(tensors.iter().map(|(name, dtype)| (name, dtype)).collect()) };
+    let known: HashMap<&str, &(String, String)> = tensors.iter().map(|tensor| (&tensor.0[..], tensor)).collect();
+    let given: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let missing: Vec<_> = tensors.iter().map(|(name, _)| name).filter(|name| !given.contains(&name[..])).collect();
+    let unexpected: Vec<_> = names.iter().filter(|name| !known.contains_key(&name[..])).collect();
+    if !missing.is_empty() || !unexpected.is_empty() {
+        let cloned = |names: Vec<&String>| names.into_iter().cloned().collect();
+        return Err(Error::Names { missing: cloned(missing), unexpected: cloned(unexpected) }.into());
+    }
+    let found = names.iter().map(|name| known[&name[..]]);
+    Ok(found.map(|(name, dtype)| (name, dtype)).collect())
+}
+
+fn config(documents: &[Document]) -> error::Result<Config> {
+    let first = &documents[0];
+    let unknown = |argument, value: &str| Error::Config {
+        argument,
+        value: format!("\"{value}\""),
+        valid: "one that this release knows".to_owned(),
+    };
+    let width = ShadowDType::ALL.into_iter().find(|dtype| dtype.name() == first.shadow_dtype);
+    let width = width.ok_or_else(|| unknown("shadow_dtype", &first.shadow_dtype))?;
+    let nonfinite = NonFinite::ALL.into_iter().find(|policy| policy.name() == first.nonfinite);
+    let nonfinite = nonfinite.ok_or_else(|| unknown("nonfinite", &first.nonfinite))?;
+    let config = Config::horizons(documents.iter().map(|document| document.schedule.clone()))?;
+    Ok(config.start(first.start).every(first.every)?.shadow_dtype(width).nonfinite(nonfinite))
+}
+
+impl Document {
+    /// The names of the parameters, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.tensors.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The dtype that the averages were rounded to, if they were.
+    pub fn rounded_to(&self) -> Result<Option<DType>> {
+        let Some(name) = &self.rounded_to else { return Ok(None) };
+        let dtype = DType::named(name).filter(|dtype| dtype.class() == Class::Averaged);
+        dtype.map(Some).ok_or_else(|| damaged(format_args!("averages were rounded to \"{name}\"")))
+    }
+}
+
+/// Whether the averages that are there are those that the books describe.
+fn check_stored(ledger: &Ledger, stored: &Stored, rounded_to: Option<DType>) -> Result<()> {
+    if stored.len() > ledger.names().len() {
+        let known: HashSet<_> = ledger.names().iter().collect();
+        let extra = stored.keys().filter(|name| !known.contains(name)).min().map_or("?", String::as_str);
+        return content(format_args!("has a tensor \"{extra}\" that its bookkeeping does not know"));
+    }
+    for ((name, descriptor), &dtype) in ledger.names().iter().zip(ledger.descriptors()).zip(ledger.dtypes()) {
+        let (dtype, shape) = (kept(dtype, rounded_to), &descriptor.shape);
+        match stored.get(name) {
+            None => return content(format_args!("lacks the average of \"{name}\"")),
+            Some(found) if found.dtype != dtype || found.shape != *shape => {
+                return content(format_args!(
+                    "has an average \"{name}\" of {} {}, where its bookkeeping says {dtype} {}",
+                    found.dtype,
+                    Tuple(&found.shape),
+                    Tuple(shape)
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The dtype in which an average is kept in a file.
+pub fn kept(dtype: DType, rounded_to: Option<DType>) -> DType {
+    match dtype.class() {
+        Class::Copied => dtype,
+        Class::Averaged => rounded_to.unwrap_or(dtype),
+    }
+}

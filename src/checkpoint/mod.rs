@@ -1,0 +1,298 @@
+//! Files: what is kept of an EMA is a model file, its averages under the parameters' names, with the books in the metadata.
+//!
+//! A checkpoint is a [safetensors](https://huggingface.co/docs/safetensors) file that every program can open as a model.
+//! All that a resume to the bit needs is in its metadata: schedule, counters, policies, the parameters' dtypes. Several
+//! horizons are several files, `ema.h0.safetensors` and so on for `ema.safetensors`.
+//!
+//! A file is written under another name, brought to the disk and renamed, so that a crash leaves the old one or the new
+//! one. A file that is damaged, cut short, of another program or of other parameters is refused before anything is
+//! changed. A checksum covers the names, dtypes, shapes and books; of the values it is not known whether a bit of them has
+//! changed on the disk.
+
+mod atomic;
+mod document;
+mod header;
+mod paths;
+mod problem;
+mod read;
+mod write;
+
+use crate::averages::Averages;
+use crate::backend::Backend;
+use crate::dtype::{Class, DType};
+use crate::ema::EMA;
+use crate::engine::Buffer;
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use problem::content;
+use read::Opened;
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "python")]
+pub(crate) use document::{Document, Stored, check_set, ledger, read as read_document, write as write_document};
+#[cfg(feature = "python")]
+pub(crate) use problem::Problem;
+pub use write::Watch;
+
+/// Saves books and averages; `export(horizon, index)` gives each average, and `dtype` is what they are rounded to, if
+/// anything.
+///
+/// # Errors
+/// As [`EMA::save`]; [`Error::Interrupted`] once `watch` says that the call may not go on. The old files stay then.
+pub fn save(
+    path: &Path,
+    ledger: &Ledger,
+    dtype: Option<DType>,
+    export: &dyn Fn(usize, usize) -> Result<Buffer>,
+    watch: Watch<'_>,
+) -> Result<()> {
+    check_host(path)?;
+    check_rounding(ledger, dtype)?;
+    let rounded_to = dtype.filter(|&dtype| ledger.dtypes().iter().any(|&own| document::kept(own, Some(dtype)) != own));
+    let mut drafts = Vec::new();
+    for (horizon, path) in paths::of_set(path, ledger.horizons()).into_iter().enumerate() {
+        let at = |problem: problem::Problem| problem.at(&path);
+        let target = atomic::target(&path).map_err(at)?;
+        atomic::clean(&target);
+        let export = |index| export(horizon, index);
+        let draft = write::draft(target, ledger, horizon, rounded_to, &export, watch).map_err(at)?;
+        drafts.push((path, draft));
+    }
+    // All are on the disk before the first takes its place.
+    for (path, draft) in drafts {
+        draft.complete().map_err(|problem| problem.at(&path))?;
+        atomic::sync_folder(&path).map_err(|problem| problem.at(&path))?;
+    }
+    Ok(())
+}
+
+fn check_rounding(ledger: &Ledger, dtype: Option<DType>) -> Result<()> {
+    let Some(dtype) = dtype else { return Ok(()) };
+    let averages = ledger.dtypes().iter().filter(|own| own.class() == Class::Averaged);
+    match averages.clone().find(|own| !own.narrows_to(dtype)) {
+        Some(own) => {
+            let valid = format!("a float dtype no wider than that of the averages, {own}");
+            Err(Error::config("dtype", dtype, valid))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A checkpoint that was opened: everything is checked that can be checked before its values are read.
+///
+/// ```
+/// use shrew_ema::checkpoint::Checkpoint;
+/// use shrew_ema::{Averages, Config, View};
+/// let path = std::env::temp_dir().join(format!("shrew-ema-{}.safetensors", std::process::id()));
+/// let mut averages = Averages::new(&[View::from(&[1.0, 2.0][..])], Config::new(0.9)?)?;
+/// averages.update(&[View::from(&[2.0, 2.0][..])])?;
+/// averages.save(&path)?;
+/// let mut resumed = Averages::load(&path)?;
+/// assert_eq!(resumed.shadow_values(0), averages.shadow_values(0));
+/// assert_eq!(Checkpoint::open(&path)?.names(), ["0"]);
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    files: Vec<Opened>,
+    rounded: bool,
+}
+
+impl Checkpoint {
+    /// Opens the file of one horizon, or those of all horizons that were saved under this path.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if there is none, or one that can't be loaded.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        check_host(path)?;
+        let open = |path: &Path| read::open(path).map_err(|problem| problem.at(path));
+        let mut files = Vec::new();
+        if !paths::is_set(path).map_err(|problem| problem.at(path))? {
+            files.push(open(path)?);
+        } else {
+            let first = open(&paths::of_horizon(path, 0))?;
+            let horizons = first.document.horizons;
+            files.push(first);
+            for horizon in 1..horizons {
+                files.push(open(&paths::of_horizon(path, horizon))?);
+            }
+            let documents: Vec<_> = files.iter().map(|file| file.document.clone()).collect();
+            document::check_set(&documents).map_err(|problem| problem.at(&paths::of_horizon(path, 0)))?;
+        }
+        Ok(Self { path: path.to_owned(), files, rounded: false })
+    }
+
+    /// Takes averages that were rounded when they were saved as they are. Going on from these is another training than
+    /// the one that was saved.
+    #[must_use]
+    pub fn accept_rounded(self) -> Self {
+        Self { rounded: true, ..self }
+    }
+
+    /// The names of the parameters, in the order that they had.
+    pub fn names(&self) -> Vec<String> {
+        self.files[0].document.names()
+    }
+
+    /// The books, with the tensors in the order of `names` if any are given.
+    pub(crate) fn ledger(&self, names: Option<&[String]>) -> Result<Ledger> {
+        let at = |problem: problem::Problem| problem.at(&self.path);
+        if let Some(dtype) = self.files[0].document.rounded_to().map_err(at)?.filter(|_| !self.rounded) {
+            let problem = format!(
+                "holds averages that were rounded to {dtype}, which is not where the training was: resume=False \
+                 (in Rust, accept_rounded()) takes them as they are"
+            );
+            return content(problem).map_err(at);
+        }
+        let documents: Vec<_> = self.files.iter().map(|file| file.document.clone()).collect();
+        let stored: Vec<_> = self.files.iter().map(Opened::stored).collect();
+        document::ledger(&documents, &stored, names).map_err(at)
+    }
+
+    /// The averages that these books are on: for each tensor those of its horizons.
+    pub(crate) fn averages(self, ledger: &Ledger, watch: Watch<'_>) -> Result<Vec<Buffer>> {
+        let mut columns = Vec::new();
+        for file in self.files {
+            let values =
+                file.values(ledger.names(), ledger.dtypes(), watch).map_err(|problem| problem.at(&self.path))?;
+            columns.push(values.into_iter());
+        }
+        let mut averages = Vec::with_capacity(ledger.names().len() * columns.len());
+        for _ in ledger.names() {
+            averages.extend(columns.iter_mut().filter_map(Iterator::next));
+        }
+        check_ties(ledger, &averages).map_err(|problem| problem.at(&self.path))?;
+        Ok(averages)
+    }
+
+    /// The EMA, over a model in a backend.
+    ///
+    /// # Errors
+    /// [`Error::Names`], [`Error::DType`] or [`Error::Shape`] if these are not the parameters that were averaged;
+    /// [`Error::Checkpoint`] if the averages were rounded or can't be read.
+    pub fn resume<B: Backend>(
+        self,
+        backend: B,
+        params: impl IntoIterator<Item = (String, B::Tensor)>,
+    ) -> Result<EMA<B>> {
+        let (names, params): (Vec<_>, Vec<_>) = params.into_iter().unzip();
+        let ledger = self.ledger(Some(&names))?;
+        EMA::check_params(&backend, &ledger, &params)?;
+        let averages = self.averages(&ledger, &mut || true)?;
+        EMA::resume(backend, params, ledger, averages)
+    }
+
+    /// The averages without a model.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if they were rounded or can't be read.
+    pub fn resume_averages(self) -> Result<Averages> {
+        let ledger = self.ledger(None)?;
+        let averages = self.averages(&ledger, &mut || true)?;
+        Averages::resume(ledger, averages)
+    }
+}
+
+/// Whether tied names have one average between them, to the last bit.
+pub(crate) fn check_ties(ledger: &Ledger, averages: &[Buffer]) -> problem::Result<()> {
+    let spec = ledger.spec();
+    for (index, &owner) in spec.owners.iter().enumerate().filter(|&(index, &owner)| index != owner) {
+        let row = |index: usize| &averages[index * spec.horizons..][..spec.horizons];
+        if !row(index).iter().zip(row(owner)).all(|(a, b)| a.as_bytes() == b.as_bytes()) {
+            let (a, b) = (&ledger.names()[owner], &ledger.names()[index]);
+            return content(format_args!("has two averages for \"{a}\" and \"{b}\", which were one parameter"));
+        }
+    }
+    Ok(())
+}
+
+/// The files are little-endian, and so far written and read byte by byte.
+fn check_host(path: &Path) -> Result<()> {
+    if cfg!(target_endian = "little") {
+        return Ok(());
+    }
+    content("can't be written or read on a big-endian machine yet")
+        .map_err(|problem: problem::Problem| problem.at(path))
+}
+
+impl<B: Backend> EMA<B> {
+    /// Saves the averages as a model file, with all that [`EMA::load`] needs to go on to the bit: whatever the model
+    /// holds now, it is the averages that are saved.
+    ///
+    /// The file is replaced as a whole, once it is on the disk. Of several horizons each is a file, `ema.h0.safetensors`
+    /// and so on for `ema.safetensors`.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if it can't be written; the old file stays then.
+    ///
+    /// ```
+    /// use shrew_ema::EMA;
+    /// use shrew_ema::backend::ndarray::{Handle, NdArray, share};
+    /// let weights = share(ndarray::arr1(&[1.0_f32, 2.0]));
+    /// let params = || [("w".to_owned(), Handle::from(&weights))];
+    /// let mut ema = EMA::<NdArray>::named(params(), shrew_ema::Config::new(0.9)?)?;
+    /// # let path = std::env::temp_dir().join(format!("shrew-ema-{}-ema.safetensors", std::process::id()));
+    /// ema.save(&path)?;
+    /// let resumed = EMA::<NdArray>::load(&path, params())?;
+    /// assert_eq!(resumed.shadow_values(0), ema.shadow_values(0));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), shrew_ema::Error>(())
+    /// ```
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_as(path, None)
+    }
+
+    /// As [`EMA::save`], with the averages rounded to a narrower float dtype if one is given: a model to ship, and nothing
+    /// to resume from. Integers keep their dtype.
+    ///
+    /// # Errors
+    /// As [`EMA::save`], and [`Error::Config`] unless `dtype` is a float dtype no wider than the averages.
+    pub fn save_as(&mut self, path: impl AsRef<Path>, dtype: Option<DType>) -> Result<()> {
+        self.advise_on_shares();
+        let export = |horizon, index| self.shadow(index, horizon);
+        save(path.as_ref(), self.ledger(), dtype, &export, &mut || true)
+    }
+
+    /// The EMA that was saved, over a model of the same names, dtypes and shapes in whatever order: as if the training had
+    /// never stopped.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`] and [`Checkpoint::resume`].
+    pub fn load(path: impl AsRef<Path>, params: impl IntoIterator<Item = (String, B::Tensor)>) -> Result<Self>
+    where
+        B: Default,
+    {
+        Checkpoint::open(path)?.resume(B::default(), params)
+    }
+}
+
+impl Averages {
+    /// Saves the averages as [`EMA::save`] does.
+    ///
+    /// # Errors
+    /// As [`EMA::save`].
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_as(path, None)
+    }
+
+    /// As [`EMA::save_as`].
+    ///
+    /// # Errors
+    /// As [`EMA::save_as`].
+    pub fn save_as(&mut self, path: impl AsRef<Path>, dtype: Option<DType>) -> Result<()> {
+        self.advise_on_shares();
+        let export = |horizon, index| Ok(self.buffer(index, horizon));
+        save(path.as_ref(), self.ledger(), dtype, &export, &mut || true)
+    }
+
+    /// The averages that were saved, in the order that they had.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`] and [`Checkpoint::resume_averages`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Checkpoint::open(path)?.resume_averages()
+    }
+}

@@ -1,0 +1,76 @@
+//! Opens a file and reads its header; its values only once the books have been accepted.
+
+use super::document::{self, Document, Stored};
+use super::header::{self, Entry};
+use super::problem::{Problem, Result, check_file, content};
+use super::write::{PIECE, Watch};
+use crate::dtype::DType;
+use crate::engine::Buffer;
+use crate::error::Error;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+/// A file whose header was read.
+#[derive(Debug)]
+pub struct Opened {
+    file: BufReader<File>,
+    /// The tensors as they lie in the file.
+    entries: Vec<Entry>,
+    pub document: Document,
+}
+
+/// Opens the file of one horizon.
+pub fn open(path: &Path) -> Result<Opened> {
+    // Looked at first: opening a pipe waits for somebody who writes into it.
+    check_file(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let header = header::read(&mut file, length).map_err(cut_short)?;
+    Ok(Opened { file, entries: header.entries, document: document::read(&header.document)? })
+}
+
+impl Opened {
+    /// What there is under each name.
+    pub fn stored(&self) -> Stored {
+        self.entries.iter().map(|entry| (entry.name.clone(), entry.descriptor.clone())).collect()
+    }
+
+    /// Reads the values, in the order of the names, each in the dtype given.
+    pub fn values(mut self, names: &[String], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
+        let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
+        let mut values: Vec<Option<Buffer>> = vec![None; names.len()];
+        for entry in &self.entries {
+            let mut buffer = Buffer::zeroed(entry.descriptor.clone())?;
+            for piece in buffer.as_mut_bytes().chunks_mut(PIECE) {
+                if !watch() {
+                    return Err(Error::Interrupted { call: "load" }.into());
+                }
+                self.file.read_exact(piece).map_err(|error| cut_short(error.into()))?;
+            }
+            if entry.descriptor.dtype == DType::Bool && buffer.as_slice::<u8>().iter().any(|&byte| byte > 1) {
+                return content(format_args!(
+                    "has a tensor \"{}\" of bools that are neither true nor false",
+                    entry.name
+                ));
+            }
+            // The books have been compared with the header, which names every tensor once.
+            let place = places[&entry.name[..]];
+            let dtype = dtypes[place];
+            values[place] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
+        }
+        Ok(values.into_iter().map(|buffer| buffer.expect("every name was compared with the header")).collect())
+    }
+}
+
+/// A file that ends before its header says is not one that the system can't read.
+fn cut_short(problem: Problem) -> Problem {
+    match problem {
+        Problem::System(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Problem::Content("became shorter while it was read".to_owned())
+        }
+        other => other,
+    }
+}

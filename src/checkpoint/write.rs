@@ -1,0 +1,54 @@
+//! Writes the averages of one horizon as a file.
+
+use super::atomic::Draft;
+use super::document::{self, kept};
+use super::header::{self, Entry};
+use super::problem::{Problem, Result};
+use crate::descriptor::Descriptor;
+use crate::dtype::DType;
+use crate::engine::Buffer;
+use crate::error::{self, Error};
+use crate::ledger::Ledger;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+/// What stands by a long call and says whether it may go on.
+pub type Watch<'w> = &'w mut dyn FnMut() -> bool;
+
+/// Bytes written or read between two looks at the watch.
+pub const PIECE: usize = 16 << 20;
+
+/// Writes a horizon into a draft of `target`, and brings it to the disk.
+pub fn draft(
+    target: PathBuf,
+    ledger: &Ledger,
+    horizon: usize,
+    rounded_to: Option<DType>,
+    export: &dyn Fn(usize) -> error::Result<Buffer>,
+    watch: Watch<'_>,
+) -> Result<Draft> {
+    let described = ledger.names().iter().zip(ledger.descriptors()).zip(ledger.dtypes());
+    let entries: Vec<Entry> = described
+        .map(|((name, descriptor), &dtype)| Entry {
+            name: name.clone(),
+            descriptor: Descriptor { dtype: kept(dtype, rounded_to), shape: descriptor.shape.clone() },
+        })
+        .collect();
+    let order = header::order(&entries);
+    let draft = Draft::new(target)?;
+    let mut file = BufWriter::with_capacity(1 << 20, draft.file());
+    let document = document::write(ledger, horizon, rounded_to);
+    header::write(&mut file, order.iter().map(|&index| &entries[index]), &document)?;
+    for index in order {
+        export(index)?.bytes(entries[index].descriptor.dtype, PIECE, |bytes| {
+            if !watch() {
+                return Err(Problem::from(Error::Interrupted { call: "save" }));
+            }
+            Ok(file.write_all(bytes)?)
+        })?;
+    }
+    file.flush()?;
+    drop(file);
+    draft.file().sync_all()?;
+    Ok(draft)
+}

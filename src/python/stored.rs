@@ -1,0 +1,134 @@
+//! State dicts: what is kept of an EMA as plain Python objects, out and in.
+
+use super::array::{Tensor, snapshot};
+use super::container::Held;
+use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
+use crate::descriptor::Descriptor;
+use crate::engine::Buffer;
+use crate::error::Error;
+use crate::ledger::Ledger;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use std::collections::HashMap;
+use std::path::Path;
+
+const BOOKS: &str = "shrew_ema";
+const AVERAGES: &str = "averages";
+
+/// The books of each horizon as JSON, and the averages of each by name. Tied names have one array between them.
+pub fn write<'py>(py: Python<'py>, books: &Ledger, averages: &[Buffer]) -> PyResult<Bound<'py, PyDict>> {
+    let (documents, columns) = (PyList::empty(py), PyList::empty(py));
+    let spec = books.spec();
+    for horizon in 0..spec.horizons {
+        documents.append(write_document(books, horizon, None))?;
+        let mut arrays: Vec<Bound<'py, PyAny>> = Vec::with_capacity(spec.owners.len());
+        for (index, &owner) in spec.owners.iter().enumerate() {
+            arrays.push(match arrays.get(owner) {
+                Some(array) => array.clone(),
+                None => snapshot(py, averages[index * spec.horizons + horizon].clone())?,
+            });
+        }
+        let column = PyDict::new(py);
+        for (name, array) in books.names().iter().zip(arrays) {
+            column.set_item(name, array)?;
+        }
+        columns.append(column)?;
+    }
+    let all = PyDict::new(py);
+    all.set_item(BOOKS, documents)?;
+    all.set_item(AVERAGES, columns)?;
+    Ok(all)
+}
+
+/// The books and the averages, with the tensors in the order of `names` if any are given.
+pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult<(Ledger, Vec<Buffer>)> {
+    let (documents, columns) = parts(state_dict)?;
+    let documents = documents.iter().map(|text| read_document(text)).collect::<Result<Vec<Document>, _>>();
+    let documents = documents.and_then(|documents| check_set(&documents).map(|()| documents)).map_err(at)?;
+    let mut arrays = Vec::with_capacity(columns.len());
+    for column in &columns {
+        arrays.push(Column::settled(column)?);
+    }
+    // From here to the end no other Python code runs, so that the arrays stay as they are read.
+    for column in &mut arrays {
+        column.read(state_dict.py())?;
+    }
+    let stored: Vec<Stored> = arrays.iter().map(Column::stored).collect();
+    let books = ledger(&documents, &stored, names).map_err(at)?;
+    let mut averages = Vec::with_capacity(books.names().len() * arrays.len());
+    let places: Vec<HashMap<&str, usize>> = arrays.iter().map(Column::places).collect();
+    for name in books.names() {
+        for (column, places) in arrays.iter().zip(&places) {
+            averages.push(column.value(places[&name[..]])?);
+        }
+    }
+    check_ties(&books, &averages).map_err(at)?;
+    Ok((books, averages))
+}
+
+fn at(problem: Problem) -> Error {
+    problem.at(Path::new("state_dict"))
+}
+
+/// The texts and the dicts of arrays of a state dict.
+fn parts<'py>(state_dict: &Bound<'py, PyAny>) -> PyResult<(Vec<String>, Vec<Bound<'py, PyDict>>)> {
+    let refuse = |problem: &str| Err(at(Problem::Content(problem.to_owned())).into());
+    let Ok(state_dict) = state_dict.cast::<PyDict>() else { return refuse("is no dict, as EMA.state_dict() gives it") };
+    let (Some(documents), Some(columns)) = (state_dict.get_item(BOOKS)?, state_dict.get_item(AVERAGES)?) else {
+        return refuse("is no state dict of an EMA: it has no \"shrew_ema\" and \"averages\"");
+    };
+    let (Ok(documents), Ok(columns)) =
+        (documents.extract::<Vec<String>>(), columns.extract::<Vec<Bound<'py, PyDict>>>())
+    else {
+        return refuse("has no list of texts under \"shrew_ema\" and of dicts under \"averages\"");
+    };
+    if documents.is_empty() || documents.len() != columns.len() {
+        return refuse("has not one text and one dict for each horizon");
+    }
+    Ok((documents, columns))
+}
+
+/// The arrays of one horizon.
+struct Column {
+    names: Vec<String>,
+    held: Held,
+    tensors: Vec<Tensor>,
+}
+
+impl Column {
+    /// Takes references to the arrays and looks at what they are, which may run any Python code.
+    fn settled(column: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let mut all = Column { names: Vec::new(), held: Held::new(), tensors: Vec::new() };
+        for (key, value) in column.iter() {
+            all.names.push(key.extract()?);
+            all.held.push(value.unbind());
+        }
+        for (object, name) in all.held.iter().zip(&all.names) {
+            let mut tensor = Tensor::default();
+            tensor.settle(object.bind(column.py()), || name)?;
+            all.tensors.push(tensor);
+        }
+        Ok(all)
+    }
+
+    fn read(&mut self, py: Python<'_>) -> PyResult<()> {
+        for ((object, name), tensor) in self.held.iter().zip(&self.names).zip(&mut self.tensors) {
+            tensor.read_value(object.bind(py), || name)?;
+        }
+        Ok(())
+    }
+
+    fn stored(&self) -> Stored {
+        let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype, &tensor.shape));
+        self.names.iter().cloned().zip(described).collect()
+    }
+
+    fn places(&self) -> HashMap<&str, usize> {
+        self.names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect()
+    }
+
+    fn value(&self, place: usize) -> Result<Buffer, Error> {
+        // SAFETY: the array is held by `self`, and has not changed since it was read: no Python code has run.
+        Buffer::copied(&unsafe { self.tensors[place].view() })
+    }
+}
