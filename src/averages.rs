@@ -51,7 +51,7 @@ impl Averages {
         let ledger = Ledger::new(names, descriptors, config)?;
         let engine = Engine::default();
         let mut report = Report::new(views.len());
-        let shadows = engine.shadows(|index| views[index], ledger.dtypes(), ledger.horizons(), &report)?;
+        let shadows = engine.shadows(|index| views[index], ledger.spec(), &report)?;
         ledger.check_start(&mut report)?;
         Ok(Self { ledger, shadows, engine, report })
     }

@@ -30,6 +30,25 @@ impl Descriptor {
     }
 }
 
+/// What the averages of a model are: of each tensor its dtype, and whose averages they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec<'a> {
+    /// The dtype of the averages of each tensor.
+    pub dtypes: &'a [DType],
+    /// How many averages each tensor has.
+    pub horizons: usize,
+    /// For each tensor, the index of the one whose averages it has: its own, or that of an earlier one that is the same
+    /// memory under another name.
+    pub owners: &'a [usize],
+}
+
+impl Spec<'_> {
+    /// Whether a tensor has averages of its own.
+    pub fn owns(&self, index: usize) -> bool {
+        self.owners[index] == index
+    }
+}
+
 /// How many elements a tensor has, unless their bytes would be more than memory can hold.
 pub fn elements(dtype: DType, shape: &[usize]) -> Option<usize> {
     if shape.contains(&0) {

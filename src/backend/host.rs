@@ -1,8 +1,7 @@
 //! Every framework in host memory is a backend: its tensors are lent in small batches to the engine.
 
 use super::{Backend, Source, Visit};
-use crate::descriptor::Descriptor;
-use crate::dtype::DType;
+use crate::descriptor::{Descriptor, Spec};
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
 use crate::kernel::view::View;
@@ -115,17 +114,11 @@ impl<H: HostMemory> Backend for H {
         params.iter().enumerate().try_for_each(each)
     }
 
-    fn shadows(
-        &self,
-        params: &[Self::Tensor],
-        dtypes: &[DType],
-        horizons: usize,
-        report: &Report,
-    ) -> Result<Self::Shadows> {
-        let mut shadows = HostShadows::with_room(horizons, params.len());
+    fn shadows(&self, params: &[Self::Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows> {
+        let mut shadows = HostShadows::with_room(spec);
         batches::<H>(params, |range, views| {
             for (index, view) in range.zip(views) {
-                self.engine().shadow(&mut shadows, view, dtypes[index], report)?;
+                self.engine().shadow(&mut shadows, view, spec.dtypes[index], report)?;
             }
             Ok(())
         })?;
@@ -169,5 +162,9 @@ impl<H: HostMemory> Backend for H {
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
         Ok(shadows.get(horizon, index).clone())
+    }
+
+    fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {
+        HostShadows::of(averages, spec)
     }
 }

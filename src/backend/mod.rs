@@ -4,6 +4,7 @@ mod host;
 #[cfg(feature = "ndarray")]
 pub mod ndarray;
 
+use crate::descriptor::Spec;
 use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Result;
@@ -38,20 +39,14 @@ pub trait Backend {
     /// If not, for the first such tensor.
     fn writable(&self, params: &[Self::Tensor]) -> Result<()>;
 
-    /// Averages that start as copies of the parameters: `horizons` of each tensor, in the dtype given for it. The
-    /// report counts elements that are NaN or infinite.
+    /// Averages that start as copies of the parameters. The report counts elements that are NaN or infinite.
     ///
     /// # Errors
     /// If a tensor can't be read.
-    fn shadows(
-        &self,
-        params: &[Self::Tensor],
-        dtypes: &[DType],
-        horizons: usize,
-        report: &Report,
-    ) -> Result<Self::Shadows>;
+    fn shadows(&self, params: &[Self::Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows>;
 
-    /// Averages every parameter in, each horizon with its α; elements that `on` refuses go to the report.
+    /// Averages in every parameter whose averages are its own, each horizon with its α; elements that `on` refuses go to
+    /// the report.
     ///
     /// # Errors
     /// If a tensor can't be read. That should come before the first write; where another thread interferes in the middle
@@ -82,6 +77,13 @@ pub trait Backend {
     /// # Errors
     /// If they can't be read.
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer>;
+
+    /// Averages out of host memory, such as a file's: for each tensor those of its horizons. Those of a tensor that owns
+    /// none are those of its owner once more.
+    ///
+    /// # Errors
+    /// If they can't be taken.
+    fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows>;
 }
 
 /// What [`Backend::write`] writes.

@@ -137,7 +137,7 @@ impl<B: Backend> EMA<B> {
         backend.describe(&params, &mut each).map_err(|error| ledger::label(&names, error))?;
         let ledger = Ledger::new(names, descriptors, config)?;
         let mut report = Report::new(params.len());
-        let shadows = backend.shadows(&params, ledger.dtypes(), ledger.horizons(), &report);
+        let shadows = backend.shadows(&params, ledger.spec(), &report);
         let shadows = shadows.map_err(|error| ledger.label(error))?;
         ledger.check_start(&mut report)?;
         Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), holds: Holds::Training, report })

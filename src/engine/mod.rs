@@ -2,12 +2,14 @@
 
 mod buffer;
 mod pool;
+mod shadows;
 mod split;
 mod tasks;
 
 pub use buffer::Buffer;
+pub use shadows::HostShadows;
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::{Class, DType};
 #[cfg(doc)]
 use crate::error::Error;
@@ -27,48 +29,6 @@ pub struct Engine {
 impl Default for Engine {
     fn default() -> Self {
         Self { threads: 0, serial_below: 1 << 19, grain: 1 << 18 }
-    }
-}
-
-/// The averages of a model in host memory: for each tensor, one buffer for each horizon.
-#[derive(Clone, Debug)]
-pub struct HostShadows {
-    horizons: usize,
-    buffers: Vec<Buffer>,
-}
-
-impl HostShadows {
-    /// No averages yet, for `horizons` horizons, with room for so many tensors.
-    ///
-    /// # Panics
-    /// Unless there is at least one horizon.
-    pub fn with_room(horizons: usize, tensors: usize) -> Self {
-        assert!(horizons > 0, "no horizon");
-        Self { horizons, buffers: Vec::with_capacity(tensors * horizons) }
-    }
-
-    /// The averages of one tensor at one horizon.
-    ///
-    /// # Panics
-    /// Where there is no such horizon or tensor.
-    pub fn get(&self, horizon: usize, index: usize) -> &Buffer {
-        assert!(horizon < self.horizons, "horizon {horizon} of {}", self.horizons);
-        &self.buffers[index * self.horizons + horizon]
-    }
-
-    /// The averages of one tensor at the first horizon, in 64 bits.
-    ///
-    /// # Panics
-    /// Where there is no such tensor, or its averages are of another dtype.
-    pub fn values(&self, index: usize) -> &[f64] {
-        let buffer = self.get(0, index);
-        let dtype = buffer.descriptor().dtype;
-        assert_eq!(dtype, DType::F64, "the averages of tensor {index} are {dtype}: read them through a view");
-        buffer.as_slice()
-    }
-
-    fn tensors(&self) -> usize {
-        self.buffers.len() / self.horizons
     }
 }
 
@@ -123,23 +83,21 @@ impl Engine {
         work(usize::MAX)
     }
 
-    /// Averages that start as copies of the parameters, for `horizons` horizons, in the dtypes given; the report
-    /// counts the parameters that are NaN or infinite.
+    /// Averages that start as copies of the parameters; the report counts the parameters that are NaN or infinite.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
     ///
     /// # Panics
-    /// Unless there is a dtype for each tensor, at least one horizon, and a place for each tensor in the report.
+    /// Unless the specification is sound, and there is a place for each tensor in the report.
     pub fn shadows<'v>(
         &self,
         params: impl Fn(usize) -> View<'v>,
-        dtypes: &[DType],
-        horizons: usize,
+        spec: Spec<'_>,
         report: &Report,
     ) -> Result<HostShadows> {
-        let mut shadows = HostShadows::with_room(horizons, dtypes.len());
-        for (index, &dtype) in dtypes.iter().enumerate() {
+        let mut shadows = HostShadows::with_room(spec);
+        for (index, &dtype) in spec.dtypes.iter().enumerate() {
             self.shadow(&mut shadows, &params(index), dtype, report)?;
         }
         Ok(shadows)
@@ -154,17 +112,21 @@ impl Engine {
     /// Unless there is a place for the tensor in the report.
     pub fn shadow(&self, to: &mut HostShadows, param: &View<'_>, dtype: DType, report: &Report) -> Result<()> {
         let index = to.tensors();
+        if !to.owns(index) {
+            return to.push_tied();
+        }
         let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()))?;
         match dtype.class() {
             Class::Copied => tasks::copy(&mut buffer, param, usize::MAX),
             Class::Averaged => report.refuse(index, tasks::fill(&mut buffer, param)),
         }
-        for _ in 1..to.horizons {
+        let mut twins = Vec::with_capacity(to.horizons() - 1);
+        for _ in 1..to.horizons() {
             let mut twin = Buffer::zeroed(buffer.descriptor().clone())?;
             tasks::copy(&mut twin, &buffer.view(), usize::MAX);
-            to.buffers.push(twin);
+            twins.push(twin);
         }
-        to.buffers.push(buffer);
+        to.push(twins.into_iter().chain([buffer]));
         Ok(())
     }
 
@@ -185,15 +147,17 @@ impl Engine {
         on: NonFinite,
         report: &Report,
     ) -> Result<()> {
-        let horizons = shadows.horizons;
+        let horizons = shadows.horizons();
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
-        let items = &mut shadows.buffers[range.start * horizons..range.end * horizons];
+        let (owners, items) = shadows.rows(range.clone());
         items.iter_mut().try_for_each(Buffer::own)?;
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
-        let weight = |index: usize| params(index).elements();
+        let weight = |index: usize| if owners[index] == index { params(index).elements() } else { 0 };
         self.run(elements, |grain| {
             split::tensors(range, items, horizons, &weight, grain, &|index, rows| {
-                report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
+                if owners[index] == index {
+                    report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
+                }
             });
         });
         Ok(())

@@ -10,7 +10,7 @@ mod config;
 pub use checks::label;
 pub use config::Config;
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::nonfinite::{NonFinite, Report};
@@ -53,6 +53,7 @@ pub struct Ledger {
     names: Vec<String>,
     descriptors: Vec<Descriptor>,
     dtypes: Vec<DType>,
+    owners: Vec<usize>,
     horizons: Vec<Horizon>,
     start: u64,
     every: u64,
@@ -93,6 +94,7 @@ impl Ledger {
         let horizons = schedules.len();
         let mut ledger = Ledger {
             skipped: vec![0; names.len()],
+            owners: (0..names.len()).collect(),
             names,
             descriptors,
             dtypes,
@@ -131,6 +133,11 @@ impl Ledger {
     /// The dtypes of the averages, in order.
     pub fn dtypes(&self) -> &[DType] {
         &self.dtypes
+    }
+
+    /// What the averages are.
+    pub fn spec(&self) -> Spec<'_> {
+        Spec { dtypes: &self.dtypes, horizons: self.horizons.len(), owners: &self.owners }
     }
 
     /// What to do with elements that are NaN or infinite.

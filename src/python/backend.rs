@@ -2,7 +2,7 @@
 
 use super::array::{Access, Tensor};
 use crate::backend::{Backend, Source, Visit};
-use crate::dtype::DType;
+use crate::descriptor::Spec;
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
 use crate::kernel::view::View;
@@ -60,8 +60,8 @@ impl Backend for PythonModel {
         Ok(())
     }
 
-    fn shadows(&self, params: &[Tensor], dtypes: &[DType], horizons: usize, report: &Report) -> Result<Self::Shadows> {
-        self.engine.shadows(view(params), dtypes, horizons, report)
+    fn shadows(&self, params: &[Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows> {
+        self.engine.shadows(view(params), spec, report)
     }
 
     fn average(
@@ -95,5 +95,9 @@ impl Backend for PythonModel {
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
         Ok(shadows.get(horizon, index).clone())
+    }
+
+    fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {
+        HostShadows::of(averages, spec)
     }
 }

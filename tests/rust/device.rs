@@ -1,7 +1,7 @@
 //! A device that is no host memory implements `Backend` itself: the state machine needs no more than the trait.
 
 use shrew_ema::backend::{Backend, Source, Visit};
-use shrew_ema::descriptor::Descriptor;
+use shrew_ema::descriptor::{Descriptor, Spec};
 use shrew_ema::engine::Buffer;
 use shrew_ema::nonfinite::Report;
 use shrew_ema::{Config, DType, EMA, Error, NonFinite, Result};
@@ -56,11 +56,11 @@ impl Backend for OnDevice {
         Ok(())
     }
 
-    fn shadows(&self, params: &[Handle], _: &[DType], horizons: usize, _: &Report) -> Result<Self::Shadows> {
+    fn shadows(&self, params: &[Handle], spec: Spec<'_>, _: &Report) -> Result<Self::Shadows> {
         self.0.launch();
         let memory = self.0.memory.borrow();
         let copy = |&handle: &Handle| memory[handle].iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-        Ok(params.iter().map(|handle| vec![copy(handle); horizons]).collect())
+        Ok(params.iter().map(|handle| vec![copy(handle); spec.horizons]).collect())
     }
 
     fn average(
@@ -107,6 +107,12 @@ impl Backend for OnDevice {
         let mut buffer = Buffer::zeroed(Descriptor::new(DType::F64, &[values.len()]))?;
         buffer.as_mut_slice().copy_from_slice(values);
         Ok(buffer)
+    }
+
+    fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {
+        self.0.launch();
+        let rows = averages.chunks(spec.horizons);
+        Ok(rows.map(|row| row.iter().map(|buffer| buffer.as_slice().to_vec()).collect()).collect())
     }
 }
 
