@@ -17,6 +17,8 @@ pub struct Draft {
 }
 
 const SUFFIX: &str = ".tmp";
+/// Random characters in the name of a draft.
+const RANDOM: usize = 8;
 
 /// Where a file of this name would really be written: what a symbolic link leads to.
 ///
@@ -38,7 +40,7 @@ impl Draft {
         let mut prefix = prefix(&target);
         prefix.push("");
         let mut builder = Builder::new();
-        builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(8);
+        builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -81,23 +83,34 @@ pub fn sync_folder(target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The drafts of a file, of whoever writes or wrote them.
+pub fn drafts(target: &Path) -> Vec<PathBuf> {
+    let prefix = prefix(target);
+    let Ok(entries) = fs::read_dir(folder(target)) else { return Vec::new() };
+    let is_draft = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        name.starts_with(prefix.as_encoded_bytes())
+            && name.ends_with(SUFFIX.as_bytes())
+            && name.len() == prefix.len() + RANDOM + SUFFIX.len()
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+    };
+    entries.flatten().filter(is_draft).map(|entry| entry.path()).collect()
+}
+
+/// Does something to a draft if nobody writes it any more.
+pub fn if_left(draft: &Path, work: impl FnOnce(&Path)) {
+    let Ok(file) = File::open(draft) else { return };
+    if fs4::FileExt::try_lock(&file).is_ok() {
+        work(draft);
+    }
+}
+
 /// Removes the drafts of a file that nobody writes any more.
 pub fn clean(target: &Path) {
-    let prefix = prefix(target);
-    let Ok(entries) = fs::read_dir(folder(target)) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_draft = name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
-            && name.as_encoded_bytes().ends_with(SUFFIX.as_bytes())
-            && name.len() == prefix.len() + 8 + SUFFIX.len();
-        if !is_draft || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            continue;
-        }
-        if let Ok(draft) = File::open(entry.path()) {
-            if fs4::FileExt::try_lock(&draft).is_ok() {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+    for draft in drafts(target) {
+        // Somebody else may have been faster.
+        if_left(&draft, |draft| drop(fs::remove_file(draft)));
     }
 }
 

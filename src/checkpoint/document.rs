@@ -37,6 +37,8 @@ pub struct Document {
     /// The names of each set of tied tensors.
     ties: Vec<Vec<String>>,
     skipped: Vec<(String, u64)>,
+    /// What tells the files of one save of several horizons from those of another; none for a single one.
+    set: Option<String>,
     /// The dtype that the averages were rounded to for this file, which then is nothing to resume from.
     rounded_to: Option<String>,
 }
@@ -61,7 +63,7 @@ impl TryFrom<String> for Hex {
 }
 
 /// The document of a horizon.
-pub fn write(ledger: &Ledger, horizon: usize, rounded_to: Option<DType>) -> String {
+pub fn write(ledger: &Ledger, horizon: usize, rounded_to: Option<DType>, set: Option<&str>) -> String {
     let counters = ledger.counters();
     let named = ledger.names().iter().zip(ledger.descriptors());
     let document = Document {
@@ -81,6 +83,7 @@ pub fn write(ledger: &Ledger, horizon: usize, rounded_to: Option<DType>) -> Stri
         tensors: named.map(|(name, descriptor)| (name.clone(), descriptor.dtype.name().to_owned())).collect(),
         ties: ties(ledger),
         skipped: ledger.skipped().map(|(name, count)| (name.to_owned(), count)).collect(),
+        set: set.map(str::to_owned),
         rounded_to: rounded_to.map(|dtype| dtype.name().to_owned()),
     };
     serde_json::to_string(&document).expect("text, numbers and lists of them")
@@ -116,23 +119,20 @@ fn damaged(error: impl Display) -> Problem {
     Problem::Content(format!("has bookkeeping that is damaged: {error}"))
 }
 
-/// Whether the documents of all horizons are of one save.
+/// Whether documents, one for each horizon in order, are of one save.
+#[cfg(feature = "python")]
 pub fn check_set(documents: &[Document]) -> Result<()> {
     let first = &documents[0];
     for (horizon, document) in documents.iter().enumerate() {
-        let like_first = Document {
-            horizon: first.horizon,
-            schedule: first.schedule.clone(),
-            log_share: first.log_share,
-            log_window: first.log_window,
-            ..document.clone()
-        };
-        if like_first != *first || document.horizon != horizon {
+        if document.horizon != horizon || !document.is_of_save(first) {
             return content(format_args!(
                 "is of step {}, and the averages of horizon {horizon} of step {}: they are not of one save",
                 first.step, document.step
             ));
         }
+    }
+    if first.horizons != documents.len() {
+        return content(format_args!("has {} of its {} horizons", documents.len(), first.horizons));
     }
     Ok(())
 }
@@ -214,6 +214,18 @@ fn config(documents: &[Document]) -> error::Result<Config> {
 }
 
 impl Document {
+    /// Whether this is a horizon of the same save.
+    pub fn is_of_save(&self, other: &Document) -> bool {
+        let like_other = Document {
+            horizon: other.horizon,
+            schedule: other.schedule.clone(),
+            log_share: other.log_share,
+            log_window: other.log_window,
+            ..self.clone()
+        };
+        like_other == *other
+    }
+
     /// The names of the parameters, in their order.
     pub fn names(&self) -> Vec<String> {
         self.tensors.iter().map(|(name, _)| name.clone()).collect()

@@ -12,9 +12,9 @@
 mod atomic;
 mod document;
 mod header;
-mod paths;
 mod problem;
 mod read;
+mod set;
 mod write;
 
 use crate::averages::Averages;
@@ -49,13 +49,18 @@ pub fn save(
     check_host(path)?;
     check_rounding(ledger, dtype)?;
     let rounded_to = dtype.filter(|&dtype| ledger.dtypes().iter().any(|&own| document::kept(own, Some(dtype)) != own));
+    let horizons = ledger.horizons();
+    let set = (horizons > 1).then(set::id);
+    if set.is_some() {
+        set::finish(path, horizons);
+    }
     let mut drafts = Vec::new();
-    for (horizon, path) in paths::of_set(path, ledger.horizons()).into_iter().enumerate() {
+    for (horizon, path) in set::files(path, horizons).map_err(|problem| problem.at(path))?.into_iter().enumerate() {
         let at = |problem: problem::Problem| problem.at(&path);
         let target = atomic::target(&path).map_err(at)?;
         atomic::clean(&target);
         let export = |index| export(horizon, index);
-        let draft = write::draft(target, ledger, horizon, rounded_to, &export, watch).map_err(at)?;
+        let draft = write::draft(target, ledger, horizon, (rounded_to, set.as_deref()), &export, watch).map_err(at)?;
         drafts.push((path, draft));
     }
     // All are on the disk before the first takes its place.
@@ -108,21 +113,7 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_host(path)?;
-        let open = |path: &Path| read::open(path).map_err(|problem| problem.at(path));
-        let mut files = Vec::new();
-        if !paths::is_set(path).map_err(|problem| problem.at(path))? {
-            files.push(open(path)?);
-        } else {
-            let first = open(&paths::of_horizon(path, 0))?;
-            let horizons = first.document.horizons;
-            files.push(first);
-            for horizon in 1..horizons {
-                files.push(open(&paths::of_horizon(path, horizon))?);
-            }
-            let documents: Vec<_> = files.iter().map(|file| file.document.clone()).collect();
-            document::check_set(&documents).map_err(|problem| problem.at(&paths::of_horizon(path, 0)))?;
-        }
-        Ok(Self { path: path.to_owned(), files, rounded: false })
+        Ok(Self { path: path.to_owned(), files: set::open(path)?, rounded: false })
     }
 
     /// Takes averages that were rounded when they were saved as they are. Going on from these is another training than

@@ -33,6 +33,11 @@ pub fn open(path: &Path) -> Result<Opened> {
 }
 
 impl Opened {
+    /// Whether this is a horizon of the save that another file is of.
+    pub fn is_beside(&self, first: &Opened, horizon: usize) -> bool {
+        self.document.horizon == horizon && self.document.is_of_save(&first.document)
+    }
+
     /// What there is under each name.
     pub fn stored(&self) -> Stored {
         self.entries.iter().map(|entry| (entry.name.clone(), entry.descriptor.clone())).collect()

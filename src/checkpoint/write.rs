@@ -23,7 +23,7 @@ pub fn draft(
     target: PathBuf,
     ledger: &Ledger,
     horizon: usize,
-    rounded_to: Option<DType>,
+    (rounded_to, set): (Option<DType>, Option<&str>),
     export: &dyn Fn(usize) -> error::Result<Buffer>,
     watch: Watch<'_>,
 ) -> Result<Draft> {
@@ -37,7 +37,7 @@ pub fn draft(
     let order = header::order(&entries);
     let draft = Draft::new(target)?;
     let mut file = BufWriter::with_capacity(1 << 20, draft.file());
-    let document = document::write(ledger, horizon, rounded_to);
+    let document = document::write(ledger, horizon, rounded_to, set);
     header::write(&mut file, order.iter().map(|&index| &entries[index]), &document)?;
     for index in order {
         export(index)?.bytes(entries[index].descriptor.dtype, PIECE, |bytes| {

@@ -20,7 +20,7 @@ pub fn write<'py>(py: Python<'py>, books: &Ledger, averages: &[Buffer]) -> PyRes
     let (documents, columns) = (PyList::empty(py), PyList::empty(py));
     let spec = books.spec();
     for horizon in 0..spec.horizons {
-        documents.append(write_document(books, horizon, None))?;
+        documents.append(write_document(books, horizon, None, None))?;
         let mut arrays: Vec<Bound<'py, PyAny>> = Vec::with_capacity(spec.owners.len());
         for (index, &owner) in spec.owners.iter().enumerate() {
             arrays.push(match arrays.get(owner) {

@@ -1,0 +1,132 @@
+//! Which files a path stands for: the one that it names, or one for each of several horizons.
+//!
+//! The files of several horizons take their places one after the other. Where that was interrupted, the rest of them are
+//! complete drafts beside the old ones, and are found by the save that they say they are of.
+
+use super::atomic;
+use super::problem::{Problem, Result, content};
+use super::read::{self, Opened};
+use crate::error;
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The file of one of several horizons: `ema.h0.safetensors` for `ema.safetensors`.
+fn of_horizon(path: &Path, horizon: usize) -> PathBuf {
+    let mut name = path.file_stem().map_or_else(OsString::new, OsString::from);
+    name.push(format!(".h{horizon}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// The files to save so many horizons in.
+///
+/// Fails where the path has been used for one horizon and now is for several, or the other way round: what is there would
+/// be of another time than what is saved.
+pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
+    if path.file_name().is_none() {
+        return content("names no file");
+    }
+    let (files, other) = match horizons {
+        1 => (vec![path.to_owned()], of_horizon(path, 0)),
+        all => ((0..all).map(|horizon| of_horizon(path, horizon)).collect(), path.to_owned()),
+    };
+    if other.exists() {
+        return content(format_args!(
+            "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
+            if horizons == 1 { "" } else { "s" },
+            other.file_name().unwrap_or_default().to_string_lossy()
+        ));
+    }
+    Ok(files)
+}
+
+/// What tells one save of several horizons from all others.
+pub fn id() -> String {
+    let mut hasher = RandomState::new().build_hasher();
+    // A forked child has the random state of its parent.
+    hasher.write_u32(std::process::id());
+    hasher.write_u128(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_nanos()));
+    format!("{:016x}", hasher.finish())
+}
+
+/// Opens the files that a path stands for, one for each horizon.
+pub fn open(path: &Path) -> error::Result<Vec<Opened>> {
+    let first = of_horizon(path, 0);
+    if path.exists() && first.exists() {
+        let other = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let problem = format!("is there, and so is \"{other}\" of several horizons: remove the one that is not meant");
+        return Err(Problem::Content(problem).at(path));
+    }
+    if !first.exists() {
+        return Ok(vec![read::open(path).map_err(|problem| problem.at(path))?]);
+    }
+    // Somebody may be putting new files in their places just now.
+    let mut attempts = 0..3;
+    loop {
+        match (open_set(path), attempts.next()) {
+            (Err(_), Some(_)) => {}
+            (opened, _) => return opened,
+        }
+    }
+}
+
+fn open_set(path: &Path) -> error::Result<Vec<Opened>> {
+    let place = of_horizon(path, 0);
+    let first = read::open(&place).map_err(|problem| problem.at(&place))?;
+    if first.document.horizon != 0 {
+        let problem = format!("is of horizon {}, under the name of the first", first.document.horizon);
+        return Err(Problem::Content(problem).at(&place));
+    }
+    let horizons = first.document.horizons;
+    let mut files = vec![first];
+    for horizon in 1..horizons {
+        let place = of_horizon(path, horizon);
+        files.push(open_beside(&files[0], horizon, &place).map_err(|problem| problem.at(&place))?);
+    }
+    Ok(files)
+}
+
+/// Opens another horizon of a save: in its place, or where it would have been taken from.
+fn open_beside(first: &Opened, horizon: usize, place: &Path) -> Result<Opened> {
+    let of_save = |opened: &Opened| opened.is_beside(first, horizon);
+    let opened = match read::open(place) {
+        Ok(opened) if of_save(&opened) => return Ok(opened),
+        other => other,
+    };
+    if let Some((_, draft)) = drafts(place, of_save).next() {
+        return Ok(draft);
+    }
+    content(format_args!(
+        "is of step {}, and horizon 0 of step {}: they are not of one save",
+        opened?.document.step, first.document.step
+    ))
+}
+
+/// The complete drafts of a file that are of the save in question.
+fn drafts(place: &Path, of_set: impl Fn(&Opened) -> bool) -> impl Iterator<Item = (PathBuf, Opened)> {
+    let target = atomic::target(place).unwrap_or_else(|_| place.to_owned());
+    let opened = atomic::drafts(&target).into_iter().map(|draft| (read::open(&draft), draft));
+    opened.filter_map(move |(opened, draft)| opened.ok().filter(|opened| of_set(opened)).map(|opened| (draft, opened)))
+}
+
+/// Puts the files of a save that was interrupted in their places, before the next one removes what was left.
+pub fn finish(path: &Path, horizons: usize) {
+    let Ok(first) = read::open(&of_horizon(path, 0)) else { return };
+    for horizon in 1..horizons.min(first.document.horizons) {
+        let place = of_horizon(path, horizon);
+        let of_set = |opened: &Opened| opened.is_beside(&first, horizon);
+        if read::open(&place).is_ok_and(|opened| of_set(&opened)) {
+            continue;
+        }
+        let Ok(target) = atomic::target(&place) else { continue };
+        if let Some((draft, _)) = drafts(&place, of_set).next() {
+            atomic::if_left(&draft, |draft| drop(fs::rename(draft, target)));
+        }
+    }
+}
