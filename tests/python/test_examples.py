@@ -1,6 +1,8 @@
 """The examples run, and what they print about raw and averaged weights is what they measured."""
 
 import importlib.util
+import signal
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -132,6 +134,35 @@ def test_what_predicts_within_the_block_is_the_average_of_each_step(classes: int
         shown = x @ shadows[0].T + shadows[1]
         np.testing.assert_allclose(model.decision_function(x), shown if classes > 2 else shown[:, 0], atol=1e-9)
     assert raw == [bits(model.coef_), bits(model.intercept_)]
+
+
+def test_a_training_that_was_killed_ends_in_the_bits_of_one_that_was_not() -> None:
+    example("resume")  # it can be imported; here it is run as its first lines say
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "resume.py")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        f"killed at step 1600, exit status {-signal.SIGKILL}",
+        "checkpoints: step-000250, step-000500, step-000750, step-001000, step-001250, step-001500",
+        "taken up again from step 1500",
+        "the same parameters to the last bit: True",
+        "the same averages, counters and schedule: True",
+        "after 3000 updates, and 3000 without the crash",
+    ]
+
+
+def test_a_crash_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    resume = example("resume")
+    params = {"w": np.ones(30), "b": np.ones(1)}
+    ema = resume.EMA(params, 0.0)
+    ema.update()
+    resume.save(tmp_path, 1, params, ema)
+    (tmp_path / "draft").mkdir()
+    (tmp_path / "draft" / "params.npz").write_bytes(b"half a fi")
+    step, found, resumed = resume.resume(tmp_path)
+    assert (step, resumed.num_updates, found["w"].tobytes()) == (1, 1, params["w"].tobytes())
+    resume.save(tmp_path, 2, params, ema)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000002"]
 
 
 @pytest.mark.parametrize(("classes", "kept"), [(2, False), (3, True), (10, True)])
