@@ -22,6 +22,9 @@ use crate::notice::Notice;
 /// assert_eq!(weights, [1.1, 2.0]);
 /// # Ok::<(), shrew_ema::Error>(())
 /// ```
+///
+/// Memory that is given twice is averaged twice, to the same values: only handles can tell whether it stays so. Writing
+/// needs no check, as two [`ViewMut`]s never share memory.
 #[derive(Debug)]
 pub struct Averages {
     ledger: Ledger,
@@ -56,8 +59,9 @@ impl Averages {
         Ok(Self { ledger, shadows, engine, report })
     }
 
-    /// Averages of these books: for each tensor those of its horizons.
-    pub(crate) fn resume(ledger: Ledger, averages: Vec<Buffer>) -> Result<Self> {
+    /// Averages of these books: for each tensor those of its horizons. Tensors that were tied are so no longer.
+    pub(crate) fn resume(mut ledger: Ledger, averages: Vec<Buffer>) -> Result<Self> {
+        ledger.tie((0..ledger.names().len()).collect())?;
         let shadows = HostShadows::of(averages, ledger.spec())?;
         let report = Report::new(ledger.names().len());
         Ok(Self { ledger, shadows, engine: Engine::default(), report })

@@ -68,6 +68,16 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// Two parameters share memory that they can't share.
+    #[error("parameter \"{}\" and \"{}\" {problem}", .names.0, .names.1)]
+    Overlap {
+        /// Their places in the model, from 0, the first one first.
+        indices: (usize, usize),
+        /// Their names.
+        names: (String, String),
+        /// What is wrong with that, and what to do.
+        problem: &'static str,
+    },
     /// There is not enough memory for the averages or the backup.
     #[error("not enough memory for {bytes} bytes more")]
     Memory {
@@ -129,6 +139,12 @@ impl Error {
             *name = at.to_string();
         }
         self
+    }
+
+    /// What is said of two tensors that share memory; whoever knows the names replaces the indices by them later.
+    pub fn overlap((a, b): (usize, usize), problem: &'static str) -> Self {
+        let indices = (a.min(b), a.max(b));
+        Error::Overlap { indices, names: (indices.0.to_string(), indices.1.to_string()), problem }
     }
 
     pub(crate) fn config(argument: &'static str, value: impl fmt::Display, valid: impl Into<String>) -> Self {

@@ -81,11 +81,11 @@ class DTypeError(EMAError, TypeError):
 
 
 class LayoutError(EMAError, ValueError):
-    """A parameter's memory can't be used as it is: misaligned, read-only, or a NumPy scalar where one must be written.
+    """A parameter's memory can't be used as it is: misaligned, read-only, shared, or that of a NumPy scalar.
 
     Attributes:
-        name: the parameter's name.
-        problem: what is wrong with it, and what to do.
+        name: the parameter's name; of two that share memory, the first one's.
+        problem: what is wrong with it, and what to do; of two that share memory, it names the other.
     """
 
     def __init__(self, message: str, name: str, problem: str) -> None:

@@ -4,6 +4,7 @@ use super::{Backend, Source, Visit};
 use crate::descriptor::{Descriptor, Spec};
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
+use crate::kernel::overlap;
 use crate::kernel::view::View;
 use crate::nonfinite::{NonFinite, Report};
 use smallvec::SmallVec;
@@ -24,8 +25,9 @@ pub trait HostMemory {
     /// How the work is spread over threads.
     fn engine(&self) -> &Engine;
 
-    /// The same number for handles on the same memory: such handles share one [`HostMemory::Read`], because taking a
-    /// second read lock of one tensor hangs when a writer waits in between.
+    /// The same number for handles on the same memory, and no other: such handles share one [`HostMemory::Read`], because
+    /// taking a second read lock of one tensor hangs when a writer waits in between. Whether they are one tensor under two
+    /// names, apart, or overlap is read off their views, so that several tensors may lie in what one lock guards.
     fn identity(tensor: &Self::Tensor) -> usize;
 
     /// The tensor's dtype and shape; must not allocate for six dimensions or fewer, nor wait for a lock.
@@ -114,6 +116,29 @@ impl<H: HostMemory> Backend for H {
         params.iter().enumerate().try_for_each(each)
     }
 
+    fn owners(&self, params: &[Self::Tensor]) -> Result<Vec<usize>> {
+        let mut owners = (0..params.len()).collect::<Vec<_>>();
+        let mut order: Vec<_> = params.iter().enumerate().map(|(index, tensor)| (H::identity(tensor), index)).collect();
+        order.sort_unstable();
+        for group in order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+            let tensors = || group.iter().map(|&(_, index)| index);
+            let read = H::read(&params[group[0].1]).map_err(|error| error.at(group[0].1))?;
+            let views = tensors().map(|index| H::view(&params[index], &read).map_err(|error| error.at(index)));
+            let views = views.collect::<Result<Vec<_>>>()?;
+            let place = |index| group.partition_point(|&(_, other)| other < index);
+            overlap::among(tensors(), |index| views[place(index)], &mut owners)?;
+        }
+        Ok(owners)
+    }
+
+    fn same(&self, a: &Self::Tensor, b: &Self::Tensor) -> Result<bool> {
+        if H::identity(a) != H::identity(b) {
+            return Ok(false);
+        }
+        let read = H::read(a)?;
+        Ok(overlap::same(&H::view(a, &read)?, &H::view(b, &read)?))
+    }
+
     fn shadows(&self, params: &[Self::Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows> {
         let mut shadows = HostShadows::with_room(spec);
         batches::<H>(params, |range, views| {
@@ -142,15 +167,15 @@ impl<H: HostMemory> Backend for H {
         })
     }
 
-    fn backup(&self, params: &[Self::Tensor], into: &mut Self::Backup) -> Result<()> {
+    fn backup(&self, params: &[Self::Tensor], owners: &[usize], into: &mut Self::Backup) -> Result<()> {
         batches::<H>(params, |range, views| {
             let start = range.start;
-            self.engine().backup(into, range, |index| views[index - start])
+            self.engine().backup(into, range, owners, |index| views[index - start])
         })
     }
 
-    fn write(&self, params: &[Self::Tensor], from: Source<'_, Self>) -> Result<()> {
-        for (index, tensor) in params.iter().enumerate() {
+    fn write(&self, params: &[Self::Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
+        for (index, tensor) in params.iter().enumerate().filter(|&(index, _)| owners[index] == index) {
             let values = match &from {
                 Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
                 Source::Backup(backup) => backup.get(index),

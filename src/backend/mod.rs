@@ -7,6 +7,8 @@ pub mod ndarray;
 use crate::descriptor::Spec;
 use crate::dtype::DType;
 use crate::engine::Buffer;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::nonfinite::{NonFinite, Report};
 
@@ -39,6 +41,21 @@ pub trait Backend {
     /// If not, for the first such tensor.
     fn writable(&self, params: &[Self::Tensor]) -> Result<()>;
 
+    /// For each tensor, the index of the first one that is the same memory under another name, or its own: a model has one
+    /// average for all names of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::Overlap`] if two tensors share some memory and are not the same, or [`Error::layout`] if one tensor's
+    /// elements share memory: what is written to them can't be what each should hold.
+    fn owners(&self, params: &[Self::Tensor]) -> Result<Vec<usize>>;
+
+    /// Whether two tensors are the same memory. This is asked at every update, of tensors that [`Backend::owners`] found to
+    /// be the same before.
+    ///
+    /// # Errors
+    /// If they can't be looked at.
+    fn same(&self, a: &Self::Tensor, b: &Self::Tensor) -> Result<bool>;
+
     /// Averages that start as copies of the parameters. The report counts elements that are NaN or infinite.
     ///
     /// # Errors
@@ -60,17 +77,19 @@ pub trait Backend {
         report: &Report,
     ) -> Result<()>;
 
-    /// Copies every parameter, bit for bit; the memory of an earlier backup is used again.
+    /// Copies every parameter, bit for bit; the memory of an earlier backup is used again. `owners` are what
+    /// [`Backend::owners`] has just said: of tensors that are the same, one copy is enough.
     ///
     /// # Errors
     /// If a tensor can't be read.
-    fn backup(&self, params: &[Self::Tensor], into: &mut Self::Backup) -> Result<()>;
+    fn backup(&self, params: &[Self::Tensor], owners: &[usize], into: &mut Self::Backup) -> Result<()>;
 
-    /// Writes every parameter: averages cast to nearest, a backup bit for bit.
+    /// Writes every parameter: averages cast to nearest, a backup bit for bit. `owners` are what [`Backend::owners`] has
+    /// just said: tensors that are the same are to hold the same, and writing their owner is enough.
     ///
     /// # Errors
     /// If a tensor can't be written.
-    fn write(&self, params: &[Self::Tensor], from: Source<'_, Self>) -> Result<()>;
+    fn write(&self, params: &[Self::Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()>;
 
     /// The averages of one tensor at one horizon, in host memory. Later passes don't change what was given out.
     ///

@@ -164,10 +164,11 @@ pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]
         let owner = places.iter().copied().min().unwrap_or(0);
         places.into_iter().for_each(|place| owners[place] = owner);
     }
-    ledger.tie(owners);
+    ledger.tie(owners).map_err(damaged)?;
     let mut skipped = vec![0; tensors.len()];
     for (name, count) in &first.skipped {
-        skipped[place(name)?] = *count;
+        // In another order, another one of tied tensors may be the first.
+        skipped[ledger.owners()[place(name)?]] = *count;
     }
     let counters = Counters {
         step: first.step,

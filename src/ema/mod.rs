@@ -2,13 +2,17 @@
 
 mod applied;
 mod resume;
+mod swap;
+mod ties;
 
 pub use applied::Applied;
 
-use crate::backend::{Backend, HostMemory, Source};
+use crate::backend::{Backend, HostMemory};
 use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::ledger::{self, Config, Ledger};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
@@ -22,6 +26,9 @@ use std::fmt;
 /// updating or applying while Applied.
 ///
 /// All checks of all tensors come before the first write, so that a refused call changes nothing.
+///
+/// Tied tensors, one memory under several names, have one average, which answers to each of the names. Should they part,
+/// the next update that reads them parts the average, and each goes on from there.
 ///
 /// A training loop, with a model of `ndarray` arrays:
 ///
@@ -67,6 +74,8 @@ pub struct EMA<B: Backend> {
     ledger: Ledger,
     shadows: B::Shadows,
     backup: B::Backup,
+    /// The owners of the memory that was backed up.
+    backed_up: Vec<usize>,
     holds: Holds,
     report: Report,
 }
@@ -89,7 +98,7 @@ impl<B: Backend> EMA<B> {
     ///
     /// # Errors
     /// [`Error::Config`] without a tensor or unless `decay` is a number in [0, 1]; [`Error::NonFinite`] if a parameter is
-    /// NaN or infinite; [`Error::Layout`] if one can't be read.
+    /// NaN or infinite; [`Error::Layout`] if one can't be read; [`Error::Overlap`] if two share memory and are not the same.
     pub fn new(params: Vec<B::Tensor>, decay: f64) -> Result<Self>
     where
         B: Default,
@@ -136,12 +145,14 @@ impl<B: Backend> EMA<B> {
             Ok(())
         };
         backend.describe(&params, &mut each).map_err(|error| ledger::label(&names, error))?;
-        let ledger = Ledger::new(names, descriptors, config)?;
+        let mut ledger = Ledger::new(names, descriptors, config)?;
+        ledger.tie(backend.owners(&params).map_err(|error| ledger.label(error))?)?;
         let mut report = Report::new(params.len());
         let shadows = backend.shadows(&params, ledger.spec(), &report);
         let shadows = shadows.map_err(|error| ledger.label(error))?;
         ledger.check_start(&mut report)?;
-        Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), holds: Holds::Training, report })
+        let (backup, backed_up) = (B::Backup::default(), Vec::new());
+        Ok(Self { backend, params, ledger, shadows, backup, backed_up, holds: Holds::Training, report })
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -172,6 +183,8 @@ impl<B: Backend> EMA<B> {
         check(&self.backend, &self.ledger, params)?;
         let planned = self.ledger.plan(warmup);
         if planned.reads {
+            let parted = ties::part(&self.backend, &mut self.ledger, &mut self.shadows, params);
+            parted.map_err(|error| self.ledger.label(error))?;
             let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
             let average = self.backend.average(&mut self.shadows, params, alphas, on, &self.report);
             if let Err(error) = average {
@@ -181,106 +194,6 @@ impl<B: Backend> EMA<B> {
             }
         }
         self.ledger.commit(call, planned, &mut self.report)
-    }
-
-    /// Backs up the training values and writes the averages over them.
-    ///
-    /// # Errors
-    /// [`Error::State`] while Applied; the errors of [`EMA::update`] on parameters that changed; [`Error::Layout`] if one
-    /// can't be written. Nothing is changed then.
-    pub fn apply(&mut self) -> Result<()> {
-        self.apply_horizon(0)
-    }
-
-    /// As [`EMA::apply`], with the averages of one of several horizons.
-    ///
-    /// # Errors
-    /// As [`EMA::apply`], and [`Error::Config`] where there is no such horizon.
-    pub fn apply_horizon(&mut self, horizon: usize) -> Result<()> {
-        self.check_training("apply", "restore() first, or the training values would be lost")?;
-        self.write_averages(horizon)?;
-        self.holds = Holds::Averages { horizon };
-        Ok(())
-    }
-
-    /// Puts the training values back, bit for bit, after [`EMA::apply`]; else does nothing.
-    ///
-    /// # Errors
-    /// As [`EMA::apply`] on parameters that changed. The averages stay applied then, and the backup is kept.
-    pub fn restore(&mut self) -> Result<()> {
-        let (Holds::Averages { horizon } | Holds::Mixture { horizon }) = self.holds else { return Ok(()) };
-        check(&self.backend, &self.ledger, &self.params)?;
-        self.labelled(self.backend.writable(&self.params))?;
-        self.holds = Holds::Mixture { horizon };
-        self.labelled(self.backend.write(&self.params, Source::Backup(&self.backup)))?;
-        self.holds = Holds::Training;
-        Ok(())
-    }
-
-    /// Applies the averages until the guard that this gives goes, also by a panic.
-    ///
-    /// # Errors
-    /// As [`EMA::apply`].
-    pub fn applied(&mut self) -> Result<Applied<'_, B>> {
-        self.applied_horizon(0)
-    }
-
-    /// As [`EMA::applied`], with the averages of one of several horizons.
-    ///
-    /// # Errors
-    /// As [`EMA::apply_horizon`].
-    pub fn applied_horizon(&mut self, horizon: usize) -> Result<Applied<'_, B>> {
-        self.apply_horizon(horizon)?;
-        Ok(Applied { ema: self })
-    }
-
-    /// Finishes on the averages: writes them for good, while Applied too, and forgets the training values.
-    ///
-    /// # Errors
-    /// As [`EMA::apply`], but possible while Applied.
-    pub fn copy_to(&mut self) -> Result<()> {
-        self.copy_horizon_to(0)
-    }
-
-    /// As [`EMA::copy_to`], with the averages of one of several horizons.
-    ///
-    /// # Errors
-    /// As [`EMA::copy_to`]; [`Error::Config`] where there is no such horizon, [`Error::State`] while another one is
-    /// applied.
-    pub fn copy_horizon_to(&mut self, horizon: usize) -> Result<()> {
-        self.ledger.check_horizon(horizon)?;
-        match self.holds {
-            Holds::Averages { horizon: other } | Holds::Mixture { horizon: other } if other != horizon => {
-                self.check_training("copy_to", "another horizon is applied: restore() first")?;
-            }
-            _ => {}
-        }
-        self.write_averages(horizon)?;
-        self.holds = Holds::Training;
-        self.backup = B::Backup::default();
-        Ok(())
-    }
-
-    /// Writes the averages over the model, with the training values backed up if it holds these, and leaves
-    /// [`Holds::Mixture`] if it can neither finish nor undo that, by a panic too.
-    fn write_averages(&mut self, horizon: usize) -> Result<()> {
-        self.ledger.check_horizon(horizon)?;
-        check(&self.backend, &self.ledger, &self.params)?;
-        self.labelled(self.backend.writable(&self.params))?;
-        self.ledger.advise_on_share(horizon);
-        let before = self.holds;
-        if before == Holds::Training {
-            let backed_up = self.backend.backup(&self.params, &mut self.backup);
-            self.labelled(backed_up)?;
-        }
-        self.holds = Holds::Mixture { horizon };
-        let averages = Source::Averages { shadows: &self.shadows, horizon };
-        let written = self.backend.write(&self.params, averages);
-        let undo = written.is_err() && before == Holds::Training;
-        if undo && self.backend.write(&self.params, Source::Backup(&self.backup)).is_ok() {
-            self.holds = Holds::Training;
-        }
-        self.labelled(written)
     }
 
     /// The average of one tensor at one horizon. Later updates do not change what was given out.
@@ -335,15 +248,6 @@ impl<B: Backend> EMA<B> {
     /// The advice that has come up since the last call of this.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         self.ledger.take_notices()
-    }
-
-    pub(crate) fn check_training(&self, call: &'static str, advice: &'static str) -> Result<()> {
-        let state = match self.holds {
-            Holds::Training => return Ok(()),
-            Holds::Averages { .. } => "the averages are applied",
-            Holds::Mixture { .. } => "a write of the model failed half-way",
-        };
-        Err(Error::State { call, state, advice })
     }
 
     fn labelled<T>(&self, result: Result<T>) -> Result<T> {

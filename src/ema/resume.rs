@@ -26,7 +26,8 @@ impl<B: Backend> EMA<B> {
     ) -> Result<Self> {
         let shadows = backend.import(averages, ledger.spec())?;
         let report = Report::new(ledger.names().len());
-        Ok(Self { backend, params, ledger, shadows, backup: B::Backup::default(), holds: Holds::Training, report })
+        let (backup, backed_up) = (B::Backup::default(), Vec::new());
+        Ok(Self { backend, params, ledger, shadows, backup, backed_up, holds: Holds::Training, report })
     }
 
     /// Whether parameters are those of books that an EMA is to go on with.

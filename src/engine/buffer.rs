@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 /// A tensor of our own, contiguous in logical order.
 ///
-/// A clone shares the memory and never changes: whoever writes next writes into new memory.
-#[derive(Clone, Debug)]
+/// A clone shares the memory and never changes: whoever writes next writes into new memory. Equal is what has one dtype, one
+/// shape and the same bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
     descriptor: Descriptor,
     elements: usize,

@@ -8,6 +8,7 @@ mod tasks;
 
 pub use buffer::Buffer;
 pub use shadows::HostShadows;
+use shadows::nothing;
 
 use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::{Class, DType};
@@ -32,16 +33,18 @@ impl Default for Engine {
     }
 }
 
-/// The values of a model at some moment, bit for bit. Its memory is used again for the next one.
+/// The values of a model at some moment, bit for bit, those of tied tensors once. Its memory is used again for the next one.
 #[derive(Clone, Debug, Default)]
 pub struct HostBackup {
+    owners: Vec<usize>,
+    /// Empty ones where another tensor has the values.
     buffers: Vec<Buffer>,
 }
 
 impl HostBackup {
     /// The values of one tensor.
     pub fn get(&self, index: usize) -> &Buffer {
-        &self.buffers[index]
+        &self.buffers[self.owners[index]]
     }
 }
 
@@ -163,7 +166,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Copies the tensors in `range`, bit for bit, into memory that is used again where it fits.
+    /// Copies the tensors in `range` that are their own owners, bit for bit, into memory that is used again where it fits.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
@@ -174,46 +177,54 @@ impl Engine {
         &self,
         into: &mut HostBackup,
         range: Range<usize>,
+        owners: &[usize],
         params: impl Fn(usize) -> View<'v> + Sync,
     ) -> Result<()> {
+        let owns = |index: usize| owners[index] == index;
         let mut elements = 0;
         for index in range.clone() {
             let view = params(index);
-            elements += view.elements();
+            elements += if owns(index) { view.elements() } else { 0 };
             match into.buffers.get_mut(index) {
-                Some(old) if old.is_like(&view) => {}
-                Some(old) => *old = Buffer::zeroed(view.descriptor())?,
-                None => into.buffers.push(Buffer::zeroed(view.descriptor())?),
+                Some(old) if owns(index) && old.is_like(&view) => {}
+                Some(old) => *old = if owns(index) { Buffer::zeroed(view.descriptor())? } else { nothing()? },
+                None => into.buffers.push(if owns(index) { Buffer::zeroed(view.descriptor())? } else { nothing()? }),
             }
         }
+        into.owners.truncate(range.start);
+        into.owners.extend_from_slice(&owners[range.clone()]);
         let items = &mut into.buffers[range.clone()];
-        let weight = |index: usize| params(index).elements();
+        let weight = |index: usize| if owns(index) { params(index).elements() } else { 0 };
         self.run(elements, |grain| {
             split::tensors(range, items, 1, &weight, grain, &|index, buffer| {
-                tasks::copy(&mut buffer[0], &params(index), grain);
+                if owns(index) {
+                    tasks::copy(&mut buffer[0], &params(index), grain);
+                }
             });
         });
         Ok(())
     }
 
-    /// Writes `from(i)` into `into(i)` for each `i` below `count`, cast to the target's dtype: to nearest, ties to even,
-    /// rounded once. `into` is called once for each index, from any thread.
+    /// Writes `from(i)` into `into(i)` for each tensor that is its own owner, cast to the target's dtype: to nearest, ties
+    /// to even, rounded once. `into` is called once for each of them, from any thread.
     ///
     /// # Panics
     /// Where a pair differs in length, or is neither of one dtype nor an average and a parameter.
     pub fn write<'b, 'v>(
         &self,
-        count: usize,
+        owners: &[usize],
         from: impl Fn(usize) -> &'b Buffer + Sync,
         into: impl Fn(usize) -> ViewMut<'v> + Sync,
     ) {
-        let weight = |index: usize| from(index).elements();
-        let elements = (0..count).map(weight).sum();
+        let weight = |index: usize| if owners[index] == index { from(index).elements() } else { 0 };
+        let elements = (0..owners.len()).map(weight).sum();
         // Of no size: only the indices are divided.
-        let mut items = vec![(); count];
+        let mut items = vec![(); owners.len()];
         self.run(elements, |grain| {
-            split::tensors(0..count, &mut items, 1, &weight, grain, &|index, _| {
-                tasks::assign(&mut into(index), &from(index).view(), grain);
+            split::tensors(0..owners.len(), &mut items, 1, &weight, grain, &|index, _| {
+                if owners[index] == index {
+                    tasks::assign(&mut into(index), &from(index).view(), grain);
+                }
             });
         });
     }

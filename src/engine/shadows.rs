@@ -103,6 +103,6 @@ impl HostShadows {
 }
 
 /// What stands where another tensor has the averages.
-fn nothing() -> Result<Buffer> {
+pub(super) fn nothing() -> Result<Buffer> {
     Buffer::zeroed(Descriptor::new(DType::F32, &[0]))
 }

@@ -1,10 +1,12 @@
-//! The verbs on slices: average, widen, narrow; and, in [`view`], the memory that they work on.
+//! The verbs on slices: average, widen, narrow; in [`view`], the memory that they work on; in [`overlap`], what of it is
+//! shared.
 //!
 //! Everything goes through blocks of [`BLOCK`] elements that stay in the first-level cache: a block is computed into a
 //! buffer on the stack together with the test for NaN and infinity, and only then copied to its place. A store that
 //! selects, element by element, becomes a masked store with some instruction sets and costs up to four times as much.
 
 mod layout;
+pub mod overlap;
 pub mod scalar;
 pub mod view;
 

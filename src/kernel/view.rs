@@ -24,7 +24,7 @@ pub struct View<'a> {
     /// None for a plain slice, whose only extent is `elements`.
     shape: Option<&'a [usize]>,
     /// None where the elements lie one after the other.
-    strides: Option<&'a [isize]>,
+    pub(super) strides: Option<&'a [isize]>,
     memory: PhantomData<&'a [u8]>,
 }
 

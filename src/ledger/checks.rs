@@ -73,17 +73,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts the name into what a backend said of a tensor by its index.
+    /// Puts the names into what a backend said of tensors by their indices.
     pub fn label(&self, error: Error) -> Error {
         label(&self.names, error)
     }
 }
 
-/// Puts the name into what a backend said of a tensor by its index.
+/// Puts the names into what a backend said of tensors by their indices.
 pub fn label(names: &[String], error: Error) -> Error {
     match error {
         Error::Layout { index: Some(index), problem, .. } => {
             Error::Layout { index: Some(index), name: names[index].clone(), problem }
+        }
+        Error::Overlap { indices, problem, .. } => {
+            Error::Overlap { indices, names: (names[indices.0].clone(), names[indices.1].clone()), problem }
         }
         other => other,
     }

@@ -85,10 +85,3 @@ impl Ledger {
         Ok(())
     }
 }
-
-impl Ledger {
-    /// PLACEHOLDER
-    pub fn tie(&mut self, owners: Vec<usize>) {
-        self.owners = owners;
-    }
-}

@@ -7,6 +7,7 @@
 mod checks;
 mod config;
 mod counters;
+mod ties;
 
 pub use checks::label;
 pub use config::Config;

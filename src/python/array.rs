@@ -175,22 +175,6 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// The lowest address and the one after the highest, for tensors with elements.
-    pub fn extent(&self) -> Option<(usize, usize)> {
-        if self.elements() == 0 {
-            return None;
-        }
-        let (mut low, mut high) = (0, 0);
-        for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
-            let span = (extent as isize - 1) * stride;
-            low += span.min(0);
-            high += span.max(0);
-        }
-        let size = self.dtype.size() as isize;
-        let start = self.data.addr().get();
-        Some((start.wrapping_add_signed(low * size), start.wrapping_add_signed((high + 1) * size)))
-    }
-
     /// The array's memory, to read.
     ///
     /// # Safety

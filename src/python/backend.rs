@@ -5,6 +5,7 @@ use crate::backend::{Backend, Source, Visit};
 use crate::descriptor::Spec;
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
+use crate::kernel::overlap;
 use crate::kernel::view::View;
 use crate::nonfinite::{NonFinite, Report};
 
@@ -30,13 +31,6 @@ fn view<'p>(params: &'p [Tensor]) -> impl Fn(usize) -> View<'p> + Sync {
     move |index| unsafe { params[index].view() }
 }
 
-/// Whether some tensors share memory, so that they can't be written at the same time.
-fn overlap(params: &[Tensor]) -> bool {
-    let mut extents: Vec<_> = params.iter().filter_map(Tensor::extent).collect();
-    extents.sort_unstable();
-    extents.windows(2).any(|pair| pair[0].1 > pair[1].0)
-}
-
 impl Backend for PythonModel {
     type Tensor = Tensor;
     type Shadows = HostShadows;
@@ -60,6 +54,15 @@ impl Backend for PythonModel {
         Ok(())
     }
 
+    fn owners(&self, params: &[Tensor]) -> Result<Vec<usize>> {
+        overlap::owners(params.len(), view(params))
+    }
+
+    fn same(&self, a: &Tensor, b: &Tensor) -> Result<bool> {
+        // SAFETY: the arrays are alive and as they were read; see `PythonModel`.
+        Ok(unsafe { overlap::same(&a.view(), &b.view()) })
+    }
+
     fn shadows(&self, params: &[Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows> {
         self.engine.shadows(view(params), spec, report)
     }
@@ -75,21 +78,18 @@ impl Backend for PythonModel {
         self.engine.average(to, 0..params.len(), view(params), alphas, on, report)
     }
 
-    fn backup(&self, params: &[Tensor], into: &mut Self::Backup) -> Result<()> {
-        self.engine.backup(into, 0..params.len(), view(params))
+    fn backup(&self, params: &[Tensor], owners: &[usize], into: &mut Self::Backup) -> Result<()> {
+        self.engine.backup(into, 0..params.len(), owners, view(params))
     }
 
-    fn write(&self, params: &[Tensor], from: Source<'_, Self>) -> Result<()> {
-        let elements = params.iter().map(Tensor::elements).sum();
-        let alone = self.engine.is_parallel(elements) && overlap(params);
-        let engine = if alone { self.engine.serial_below(usize::MAX) } else { self.engine };
+    fn write(&self, params: &[Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
         let from = |index| match &from {
             Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
             Source::Backup(backup) => backup.get(index),
         };
         // SAFETY: the arrays are alive and as they were read, see `PythonModel`; they are writable, as `EMA` asked
-        // before; each is taken once, and by several threads only where none shares memory with another.
-        engine.write(params.len(), from, |index| unsafe { params[index].view_mut() });
+        // before; each owner is taken once, and `owners`, which `EMA` asked in this call, found that they share nothing.
+        self.engine.write(owners, from, |index| unsafe { params[index].view_mut() });
         Ok(())
     }
 

@@ -46,6 +46,10 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         Error::Layout { name, problem, .. } => {
             ("LayoutError", vec![name.into_bound_py_any(py)?, problem.into_bound_py_any(py)?])
         }
+        Error::Overlap { names: (name, other), problem, .. } => (
+            "LayoutError",
+            vec![name.into_bound_py_any(py)?, format!("and \"{other}\" {problem}").into_bound_py_any(py)?],
+        ),
         Error::State { call, state, .. } => {
             ("StateError", vec![call.into_bound_py_any(py)?, state.into_bound_py_any(py)?])
         }

@@ -1,5 +1,8 @@
 """The README's figures: what its tables and sentences say is what happens."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -65,17 +68,26 @@ def test_beyond_the_advised_decay_a_float32_average_warns() -> None:
         EMA([np.ones(1, np.float32)], decay=0.99999)
 
 
-def test_the_limits_are_as_stated() -> None:
-    """One array under two names, and arrays that overlap in part, are averaged each on its own."""
-    memory = np.arange(6.0)
-    params = {"a": memory, "tied": memory, "part": memory[2:]}
-    ema = EMA(params, decay=0.5)
-    memory += 2.0
+def test_the_limits_are_as_stated(tmp_path: Path) -> None:
+    """Two EMAs do not know of each other, and a file that is mapped twice is two memories."""
+    w = np.ones(2)
+    first, second = EMA([w], decay=0.5), EMA([w], decay=0.5)
+    w += 2.0
+    for ema in (first, second):
+        ema.update_with_warmup()
+    with pytest.warns(EMAWarning, match="initial values"):
+        first.apply()
+    before = second.shadow_values(0)
+    second.update_with_warmup()
+    np.testing.assert_array_equal(second.shadow_values(0), before)  # of the other one's average, and not of 3
+    first.restore()
+
+    np.ones(2).tofile(tmp_path / "weights")
+    mapped: list[np.memmap[Any, Any]] = [np.memmap(tmp_path / "weights", np.float64, "r+") for _ in range(2)]
+    ema = EMA(mapped, decay=0.5)
+    mapped[0] += 2.0
+    assert mapped[1][0] == 3.0
     ema.update_with_warmup()
-    averages = {name: average.copy() for name, average in ema.averages().items()}
-    np.testing.assert_array_equal(averages["a"], averages["tied"])
-    np.testing.assert_array_equal(averages["a"][2:], averages["part"])
-    raw = memory.copy()
-    with pytest.warns(EMAWarning, match="initial values"), ema.applied():
-        np.testing.assert_array_equal(memory, averages["a"])
-    np.testing.assert_array_equal(memory, raw)
+    first_address, second_address = (ema.shadow_values(i).__array_interface__["data"][0] for i in range(2))
+    assert first_address != second_address
+    np.testing.assert_array_equal(ema.shadow_values(0), ema.shadow_values(1))

@@ -158,7 +158,7 @@ except MemoryError as error:
     print(error)
 assert not ema.is_applied and params["w"].min() == 1
 try:
-    EMA([np.broadcast_to(np.float16(0), (1 << 38,))])
+    EMA(params)
 except MemoryError:
     print("MemoryError")
 """

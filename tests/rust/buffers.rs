@@ -107,5 +107,5 @@ fn the_memory_of_a_backup_is_used_again_only_for_the_same_dtype_and_shape() {
 }
 
 fn backup_one(engine: &Engine, backup: &mut HostBackup, view: View<'_>) {
-    engine.backup(backup, 0..1, |_| view).unwrap();
+    engine.backup(backup, 0..1, &[0], |_| view).unwrap();
 }

@@ -42,9 +42,15 @@ impl Device {
 #[derive(Clone, Default)]
 struct OnDevice(Rc<Device>);
 
+/// For each tensor those of its horizons, of which the ones of an owner are kept up to date.
+struct Shadows {
+    owners: Vec<usize>,
+    rows: Vec<Vec<Vec<f64>>>,
+}
+
 impl Backend for OnDevice {
     type Tensor = Handle;
-    type Shadows = Vec<Vec<Vec<f64>>>;
+    type Shadows = Shadows;
     type Backup = Vec<Vec<f32>>;
 
     fn describe(&self, params: &[Handle], each: Visit<'_>) -> Result<()> {
@@ -56,11 +62,20 @@ impl Backend for OnDevice {
         Ok(())
     }
 
+    fn owners(&self, params: &[Handle]) -> Result<Vec<usize>> {
+        Ok(params.iter().map(|handle| params.iter().position(|other| other == handle).unwrap()).collect())
+    }
+
+    fn same(&self, a: &Handle, b: &Handle) -> Result<bool> {
+        Ok(a == b)
+    }
+
     fn shadows(&self, params: &[Handle], spec: Spec<'_>, _: &Report) -> Result<Self::Shadows> {
         self.0.launch();
         let memory = self.0.memory.borrow();
         let copy = |&handle: &Handle| memory[handle].iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-        Ok(params.iter().map(|handle| vec![copy(handle); spec.horizons]).collect())
+        let rows = params.iter().map(|handle| vec![copy(handle); spec.horizons]).collect();
+        Ok(Shadows { owners: spec.owners.to_vec(), rows })
     }
 
     fn average(
@@ -73,7 +88,10 @@ impl Backend for OnDevice {
     ) -> Result<()> {
         self.0.launch();
         let memory = self.0.memory.borrow();
-        for (index, (shadows, &handle)) in to.iter_mut().zip(params).enumerate() {
+        for (index, (shadows, &handle)) in to.rows.iter_mut().zip(params).enumerate() {
+            if to.owners[index] != index {
+                continue;
+            }
             for (shadow, alpha) in shadows.iter_mut().zip(alphas) {
                 for (s, &p) in shadow.iter_mut().zip(&memory[handle]) {
                     let next = *s + alpha * (f64::from(p) - *s);
@@ -84,17 +102,19 @@ impl Backend for OnDevice {
         Ok(())
     }
 
-    fn backup(&self, params: &[Handle], into: &mut Self::Backup) -> Result<()> {
+    fn backup(&self, params: &[Handle], _: &[usize], into: &mut Self::Backup) -> Result<()> {
         self.0.launch();
         *into = params.iter().map(|&handle| self.0.memory.borrow()[handle].clone()).collect();
         Ok(())
     }
 
-    fn write(&self, params: &[Handle], from: Source<'_, Self>) -> Result<()> {
+    fn write(&self, params: &[Handle], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
         self.0.launch();
-        for (index, &handle) in params.iter().enumerate() {
+        for (index, &handle) in params.iter().enumerate().filter(|&(index, _)| owners[index] == index) {
             let values = match &from {
-                Source::Averages { shadows, horizon } => shadows[index][*horizon].iter().map(|&x| x as f32).collect(),
+                Source::Averages { shadows, horizon } => {
+                    shadows.rows[shadows.owners[index]][*horizon].iter().map(|&x| x as f32).collect()
+                }
                 Source::Backup(backup) => backup[index].clone(),
             };
             self.0.write_one(handle, values).map_err(|error| error.at(index))?;
@@ -103,7 +123,7 @@ impl Backend for OnDevice {
     }
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
-        let values = &shadows[index][horizon];
+        let values = &shadows.rows[shadows.owners[index]][horizon];
         let mut buffer = Buffer::zeroed(Descriptor::new(DType::F64, &[values.len()]))?;
         buffer.as_mut_slice().copy_from_slice(values);
         Ok(buffer)
@@ -112,7 +132,8 @@ impl Backend for OnDevice {
     fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {
         self.0.launch();
         let rows = averages.chunks(spec.horizons);
-        Ok(rows.map(|row| row.iter().map(|buffer| buffer.as_slice().to_vec()).collect()).collect())
+        let rows = rows.map(|row| row.iter().map(|buffer| buffer.as_slice().to_vec()).collect()).collect();
+        Ok(Shadows { owners: spec.owners.to_vec(), rows })
     }
 }
 
@@ -248,4 +269,46 @@ fn copy_to_while_applied_writes_what_it_says() {
     assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
     ema.restore().unwrap();
     assert_eq!(*device.0.memory.borrow(), [vec![2.0, 4.0], vec![4.0], vec![]]);
+}
+
+#[test]
+fn tied_handles_are_averaged_and_written_once() {
+    let device = OnDevice::default();
+    *device.0.memory.borrow_mut() = vec![vec![1.0, f32::NAN], vec![3.0]];
+    let names = ["w", "b", "tied", "tied too"].map(str::to_owned).to_vec();
+    let config = Config::new(0.5).unwrap().nonfinite(NonFinite::Skip);
+    let mut ema = EMA::with_backend(device.clone(), names, vec![0, 1, 0, 0], config).unwrap();
+    *device.0.memory.borrow_mut() = vec![vec![3.0, f32::NAN], vec![5.0]];
+    ema.update(&[0, 1, 0, 0]).unwrap();
+    assert_eq!(ema.ledger().skipped().collect::<Vec<_>>(), [("w", 1)]);
+    let before = device.0.writes.get();
+    ema.apply().unwrap();
+    assert_eq!(device.0.writes.get() - before, 2);
+    assert_eq!(device.0.memory.borrow()[1], [4.0]);
+    ema.restore().unwrap();
+    assert_eq!(device.0.memory.borrow()[0][0], 3.0);
+    for index in [0, 2, 3] {
+        assert_eq!(ema.shadow(index, 0).unwrap().as_slice::<f64>()[0], 2.0);
+    }
+}
+
+#[test]
+fn handles_that_part_go_on_from_one_average() {
+    let (device, _) = model();
+    let names = ["w", "tied", "tied too"].map(str::to_owned).to_vec();
+    let mut ema = EMA::with_backend(device.clone(), names, vec![1, 1, 1], Config::new(0.5).unwrap()).unwrap();
+    device.0.memory.borrow_mut().push(vec![13.0]);
+    // The first name leaves, and the others stay together.
+    let before = device.0.launches.get();
+    ema.update(&[3, 1, 1]).unwrap();
+    assert_eq!(device.0.launches.get() - before, 2, "the average and one import");
+    assert_eq!(ema.ledger().owners(), [0, 1, 1]);
+    for (index, average) in [9.0, 5.0, 5.0].into_iter().enumerate() {
+        assert_eq!(ema.shadow(index, 0).unwrap().as_slice::<f64>(), [average]);
+    }
+    let error = ema.apply().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "parameter \"w\" and \"tied\" are the same memory now, and have different averages: part them again"
+    );
 }

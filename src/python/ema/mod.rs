@@ -58,7 +58,7 @@ use std::sync::{Mutex, PoisonError};
 /// NamesError
 ///     A key of the dict is not a string.
 /// DTypeError, LayoutError
-///     An entry is not an array that can be averaged.
+///     An entry is not an array that can be averaged, or shares memory with another one that is not the same array.
 /// NonFiniteError
 ///     A parameter is NaN or infinite, with nonfinite="raise".
 ///
