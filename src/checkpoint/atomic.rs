@@ -8,6 +8,8 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::{Builder, NamedTempFile};
 
 /// A file that is being written, and is gone unless it is completed.
@@ -15,6 +17,8 @@ pub struct Draft {
     file: NamedTempFile,
     target: PathBuf,
 }
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const SUFFIX: &str = ".tmp";
 /// Random characters in the name of a draft.
@@ -41,14 +45,11 @@ impl Draft {
         prefix.push("");
         let mut builder = Builder::new();
         builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As any new file: less what the user's mask takes away. The default would be readable by nobody else.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
+        // As any new file, less what the user's mask takes away; a temporary file would be readable by nobody else. And
+        // the system's error comes as it is, with its number.
+        let make = |path: &Path| File::options().write(true).create_new(true).open(path);
         let file = loop {
-            let file = builder.tempfile_in(folder(&target))?;
+            let file = builder.make_in(folder(&target), make)?;
             match fs4::FileExt::try_lock(file.as_file()) {
                 // A file system without locks: nothing is cleaned up there.
                 Ok(()) | Err(fs4::TryLockError::Error(_)) if file.path().exists() => break file,
@@ -67,20 +68,37 @@ impl Draft {
         self.file.as_file()
     }
 
-    /// Puts the file in its place. It has to be on the disk already, see [`File::sync_all`].
-    pub fn complete(self) -> Result<()> {
-        self.file.persist(&self.target).map_err(|failed| failed.error)?;
-        Ok(())
+    /// Puts the file in its place, for good. It has to be on the disk already, see [`File::sync_all`].
+    ///
+    /// Where that fails, `keep` leaves the draft, from which a save that has begun can be finished later.
+    pub fn complete(self, keep: bool) -> Result<()> {
+        if let Err(failed) = self.file.persist(&self.target) {
+            if keep {
+                let _ = failed.file.keep();
+            }
+            return Err(failed.error.into());
+        }
+        // The name is on the disk once the folder is. Some folders can be written and not read, and some systems have no
+        // such call for a folder: the file is in its place then, and the save has not failed.
+        let Ok(folder) = File::open(folder(&self.target)) else { return Ok(()) };
+        match folder.sync_all() {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                Err(error.into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// Brings the names in the folder of a file to the disk.
-pub fn sync_folder(target: &Path) -> Result<()> {
-    // Elsewhere a folder can't be opened as a file.
-    if cfg!(unix) {
-        File::open(folder(target))?.sync_all()?;
+/// Waits until nobody else puts files into their places in the folder of this one, and has them wait meanwhile, until
+/// what this gives goes. Where there are no such locks, or somebody has one for long, nobody waits.
+pub fn turn(target: &Path) -> Option<File> {
+    let folder = File::open(folder(target)).ok()?;
+    let began = Instant::now();
+    while matches!(fs4::FileExt::try_lock(&folder), Err(fs4::TryLockError::WouldBlock)) && began.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(1));
     }
-    Ok(())
+    Some(folder)
 }
 
 /// The drafts of a file, of whoever writes or wrote them.
@@ -100,7 +118,8 @@ pub fn drafts(target: &Path) -> Vec<PathBuf> {
 
 /// Does something to a draft if nobody writes it any more.
 pub fn if_left(draft: &Path, work: impl FnOnce(&Path)) {
-    let Ok(file) = File::open(draft) else { return };
+    // Some systems lock only what could be written.
+    let Ok(file) = File::options().read(true).write(true).open(draft) else { return };
     if fs4::FileExt::try_lock(&file).is_ok() {
         work(draft);
     }
@@ -125,6 +144,6 @@ fn folder(target: &Path) -> &Path {
 fn prefix(target: &Path) -> std::ffi::OsString {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(target.file_name().unwrap_or(OsStr::new("")));
-    prefix.push(".");
+    prefix.push(".shrew-");
     prefix
 }

@@ -144,6 +144,9 @@ pub type Stored = HashMap<String, Descriptor>;
 /// they have been found to agree with what is stored for each horizon.
 pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]>) -> Result<Ledger> {
     let first = &documents[0];
+    if let Some(document) = documents.iter().find(|document| document.horizon >= document.horizons) {
+        return Err(damaged(format_args!("horizon {} of {} can't be", document.horizon, document.horizons)));
+    }
     let tensors = arranged(&first.tensors, names)?;
     let mut descriptors = Vec::with_capacity(tensors.len());
     for (name, dtype) in &tensors {
@@ -154,21 +157,23 @@ pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]
     let names = tensors.iter().map(|&(name, _)| name.clone()).collect();
     let mut ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
     let rounded_to = first.rounded_to()?;
+    let averages = ledger.dtypes().iter().filter(|dtype| dtype.class() == Class::Averaged);
+    if let Some(dtype) = rounded_to.filter(|&dtype| averages.clone().any(|own| !own.narrows_to(dtype))) {
+        return Err(damaged(format_args!("averages can't have been rounded to {dtype}")));
+    }
     stored.iter().try_for_each(|stored| check_stored(&ledger, stored, rounded_to))?;
 
     let places: HashMap<_, _> = tensors.iter().enumerate().map(|(place, &(name, _))| (&name[..], place)).collect();
     let place = |name: &String| places.get(&name[..]).copied().ok_or_else(|| damaged(format_args!("no \"{name}\"")));
-    let mut owners: Vec<usize> = (0..tensors.len()).collect();
-    for set in &first.ties {
-        let places = set.iter().map(place).collect::<Result<Vec<_>>>()?;
-        let owner = places.iter().copied().min().unwrap_or(0);
-        places.into_iter().for_each(|place| owners[place] = owner);
-    }
+    let owners = owners(&first.ties, ledger.descriptors(), place)?;
     ledger.tie(owners).map_err(damaged)?;
     let mut skipped = vec![0; tensors.len()];
     for (name, count) in &first.skipped {
         // In another order, another one of tied tensors may be the first.
-        skipped[ledger.owners()[place(name)?]] = *count;
+        let owner = ledger.owners()[place(name)?];
+        if std::mem::replace(&mut skipped[owner], *count) > 0 {
+            return Err(damaged(format_args!("what was skipped of \"{name}\" is there twice")));
+        }
     }
     let counters = Counters {
         step: first.step,
@@ -186,8 +191,13 @@ pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]
 
 /// The tensors in another order.
 fn arranged<'t>(tensors: &'t [(String, String)], names: Option<&[String]>) -> Result<Vec<(&'t String, &'t String)>> {
+    let mut known: HashMap<&str, &(String, String)> = HashMap::with_capacity(tensors.len());
+    for tensor in tensors {
+        if known.insert(&tensor.0, tensor).is_some() {
+            return Err(damaged(format_args!("\"{}\" is there twice", tensor.0)));
+        }
+    }
     let Some(names) = names else { return Ok(tensors.iter().map(|(name, dtype)| (name, dtype)).collect()) };
-    let known: HashMap<&str, &(String, String)> = tensors.iter().map(|tensor| (&tensor.0[..], tensor)).collect();
     let given: HashSet<&str> = names.iter().map(String::as_str).collect();
     let missing: Vec<_> = tensors.iter().map(|(name, _)| name).filter(|name| !given.contains(&name[..])).collect();
     let unexpected: Vec<_> = names.iter().filter(|name| !known.contains_key(&name[..])).collect();
@@ -197,6 +207,26 @@ fn arranged<'t>(tensors: &'t [(String, String)], names: Option<&[String]>) -> Re
     }
     let found = names.iter().map(|name| known[&name[..]]);
     Ok(found.map(|(name, dtype)| (name, dtype)).collect())
+}
+
+/// For each tensor the first of those that it is tied with.
+fn owners(
+    ties: &[Vec<String>],
+    tensors: &[Descriptor],
+    place: impl Fn(&String) -> Result<usize>,
+) -> Result<Vec<usize>> {
+    let mut owners: Vec<usize> = (0..tensors.len()).collect();
+    let mut tied = HashSet::new();
+    for set in ties {
+        let places = set.iter().map(&place).collect::<Result<Vec<_>>>()?;
+        let alike = places.iter().all(|&place| tensors[place] == tensors[places[0]]);
+        if places.len() < 2 || !alike || !places.iter().all(|&place| tied.insert(place)) {
+            return Err(damaged(format_args!("{set:?} can't be a tie")));
+        }
+        let owner = *places.iter().min().expect("at least two");
+        places.into_iter().for_each(|place| owners[place] = owner);
+    }
+    Ok(owners)
 }
 
 fn config(documents: &[Document]) -> error::Result<Config> {

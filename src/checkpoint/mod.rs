@@ -57,21 +57,34 @@ pub fn save(
     let mut drafts = Vec::new();
     for (horizon, path) in set::files(path, horizons).map_err(|problem| problem.at(path))?.into_iter().enumerate() {
         let at = |problem: problem::Problem| problem.at(&path);
-        let target = atomic::target(&path).map_err(at)?;
+        // The folder of the process may become another one meanwhile.
+        let target = atomic::target(&path).and_then(|target| Ok(std::path::absolute(target)?)).map_err(at)?;
         atomic::clean(&target);
         let export = |index| export(horizon, index);
         let draft = write::draft(target, ledger, horizon, (rounded_to, set.as_deref()), &export, watch).map_err(at)?;
         drafts.push((path, draft));
     }
-    // All are on the disk before the first takes its place.
-    for (path, draft) in drafts {
-        draft.complete().map_err(|problem| problem.at(&path))?;
-        atomic::sync_folder(&path).map_err(|problem| problem.at(&path))?;
+    // All are on the disk before the first takes its place, and no two saves take places in turns. Once one has, the
+    // rest are kept whatever happens: the next load or save finds them.
+    let _turn = atomic::turn(path);
+    let mut result = Ok(());
+    for (horizon, (path, draft)) in drafts.into_iter().enumerate() {
+        let begun = horizon > 0;
+        if result.is_ok() || begun {
+            result = result.and(draft.complete(begun).map_err(|problem| problem.at(&path)));
+        }
+        if result.is_err() && !begun {
+            break;
+        }
     }
-    Ok(())
+    result
 }
 
-fn check_rounding(ledger: &Ledger, dtype: Option<DType>) -> Result<()> {
+/// Whether averages can be rounded to a dtype.
+///
+/// # Errors
+/// [`Error::Config`] if not.
+pub(crate) fn check_rounding(ledger: &Ledger, dtype: Option<DType>) -> Result<()> {
     let Some(dtype) = dtype else { return Ok(()) };
     let averages = ledger.dtypes().iter().filter(|own| own.class() == Class::Averaged);
     match averages.clone().find(|own| !own.narrows_to(dtype)) {
@@ -192,7 +205,11 @@ pub(crate) fn check_ties(ledger: &Ledger, averages: &[Buffer]) -> problem::Resul
     let spec = ledger.spec();
     for (index, &owner) in spec.owners.iter().enumerate().filter(|&(index, &owner)| index != owner) {
         let row = |index: usize| &averages[index * spec.horizons..][..spec.horizons];
-        if !row(index).iter().zip(row(owner)).all(|(a, b)| a.as_bytes() == b.as_bytes()) {
+        if !row(index)
+            .iter()
+            .zip(row(owner))
+            .all(|(a, b)| a.descriptor() == b.descriptor() && a.as_bytes() == b.as_bytes())
+        {
             let (a, b) = (&ledger.names()[owner], &ledger.names()[index]);
             return content(format_args!("has two averages for \"{a}\" and \"{b}\", which were one parameter"));
         }

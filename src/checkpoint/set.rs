@@ -36,7 +36,7 @@ pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
         1 => (vec![path.to_owned()], of_horizon(path, 0)),
         all => ((0..all).map(|horizon| of_horizon(path, horizon)).collect(), path.to_owned()),
     };
-    if other.exists() {
+    if other.is_file() {
         return content(format_args!(
             "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
             if horizons == 1 { "" } else { "s" },
@@ -58,12 +58,12 @@ pub fn id() -> String {
 /// Opens the files that a path stands for, one for each horizon.
 pub fn open(path: &Path) -> error::Result<Vec<Opened>> {
     let first = of_horizon(path, 0);
-    if path.exists() && first.exists() {
+    if path.is_file() && first.is_file() {
         let other = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let problem = format!("is there, and so is \"{other}\" of several horizons: remove the one that is not meant");
         return Err(Problem::Content(problem).at(path));
     }
-    if !first.exists() {
+    if !first.is_file() {
         return Ok(vec![read::open(path).map_err(|problem| problem.at(path))?]);
     }
     // Somebody may be putting new files in their places just now.
@@ -84,6 +84,9 @@ fn open_set(path: &Path) -> error::Result<Vec<Opened>> {
         return Err(Problem::Content(problem).at(&place));
     }
     let horizons = first.document.horizons;
+    if horizons < 2 {
+        return Err(Problem::Content("is a save of one horizon alone, and no part of several".to_owned()).at(&place));
+    }
     let mut files = vec![first];
     for horizon in 1..horizons {
         let place = of_horizon(path, horizon);

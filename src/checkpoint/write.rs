@@ -3,7 +3,7 @@
 use super::atomic::Draft;
 use super::document::{self, kept};
 use super::header::{self, Entry};
-use super::problem::{Problem, Result};
+use super::problem::{Problem, Result, content};
 use crate::descriptor::Descriptor;
 use crate::dtype::DType;
 use crate::engine::Buffer;
@@ -40,9 +40,22 @@ pub fn draft(
     let document = document::write(ledger, horizon, rounded_to, set);
     header::write(&mut file, order.iter().map(|&index| &entries[index]), &document)?;
     for index in order {
-        export(index)?.bytes(entries[index].descriptor.dtype, PIECE, |bytes| {
+        let (average, entry) = (export(index)?, &entries[index]);
+        if !average.fits(entry.descriptor.dtype) {
+            let dtype = entry.descriptor.dtype;
+            return content(format_args!(
+                "has no room for the average of \"{}\": it is too large for {dtype}",
+                entry.name
+            ));
+        }
+        average.bytes(entry.descriptor.dtype, PIECE, |bytes| {
             if !watch() {
                 return Err(Problem::from(Error::Interrupted { call: "save" }));
+            }
+            if entry.descriptor.dtype == DType::Bool {
+                // An array may have any byte for true; a file that other programs read has only one.
+                let flags: Vec<u8> = bytes.iter().map(|&byte| u8::from(byte != 0)).collect();
+                return Ok(file.write_all(&flags)?);
             }
             Ok(file.write_all(bytes)?)
         })?;

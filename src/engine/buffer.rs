@@ -1,7 +1,7 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
 use crate::descriptor::{self, Descriptor};
-use crate::dtype::{DType, Element, dispatch};
+use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::kernel::view::View;
@@ -130,6 +130,18 @@ impl Buffer {
             }
         });
         Ok(())
+    }
+
+    /// Whether no finite element becomes infinite when it is written as `dtype`, one that [`Buffer::bytes`] takes.
+    ///
+    /// # Panics
+    /// If it is another dtype.
+    pub fn fits(&self, dtype: DType) -> bool {
+        let own = self.descriptor.dtype;
+        dtype == own
+            || dispatch!(average (own, dtype) as (S, P) => {
+                self.as_slice::<S>().iter().all(|&s| !s.finite() || S::widen(Shadow::narrow::<P>(s)).finite())
+            })
     }
 
     /// The elements as the averages of parameters of this dtype, which is exact.

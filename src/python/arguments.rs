@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::nonfinite::NonFinite;
 use crate::schedule::Schedule;
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
@@ -169,7 +170,10 @@ impl FromPyObject<'_, '_> for FilePath {
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         let valid = "a str or an os.PathLike";
-        value.extract().map(FilePath).map_err(|_| Error::config("path", shown(&value), valid).into())
+        value.extract().map(FilePath).map_err(|error: PyErr| match error.is_instance_of::<PyTypeError>(value.py()) {
+            true => Error::config("path", shown(&value), valid).into(),
+            false => error,
+        })
     }
 }
 
@@ -181,7 +185,7 @@ impl FromPyObject<'_, '_> for SavedDType {
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         // NumPy knows bfloat16 as a name only once somebody has imported it.
-        let name = value.extract::<String>().ok().or_else(|| {
+        let name = value.extract::<String>().ok().filter(|name| DType::named(name).is_some()).or_else(|| {
             let dtype = PyArrayDescr::new(value.py(), &*value).ok()?;
             let native = dtype.is_native_byteorder() != Some(false);
             native.then(|| dtype.typeobj().name().ok().map(|name| name.to_string())).flatten()

@@ -1,5 +1,6 @@
 //! State dicts: what is kept of an EMA as plain Python objects, out and in.
 
+use super::arguments::shown;
 use super::array::{Tensor, snapshot};
 use super::container::Held;
 use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
@@ -45,6 +46,10 @@ pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult
     let (documents, columns) = parts(state_dict)?;
     let documents = documents.iter().map(|text| read_document(text)).collect::<Result<Vec<Document>, _>>();
     let documents = documents.and_then(|documents| check_set(&documents).map(|()| documents)).map_err(at)?;
+    if let Some(dtype) = documents[0].rounded_to().map_err(at)? {
+        let problem = format!("holds averages that were rounded to {dtype}, as no state dict does");
+        return Err(at(Problem::Content(problem)).into());
+    }
     let mut arrays = Vec::with_capacity(columns.len());
     for column in &columns {
         arrays.push(Column::settled(column)?);
@@ -100,7 +105,10 @@ impl Column {
     fn settled(column: &Bound<'_, PyDict>) -> PyResult<Self> {
         let mut all = Column { names: Vec::new(), held: Held::new(), tensors: Vec::new() };
         for (key, value) in column.iter() {
-            all.names.push(key.extract()?);
+            let Ok(name) = key.extract() else {
+                return Err(at(Problem::Content(format!("has an average of {}, which is no name", shown(&key)))).into());
+            };
+            all.names.push(name);
             all.held.push(value.unbind());
         }
         for (object, name) in all.held.iter().zip(&all.names) {

@@ -1,7 +1,9 @@
 """Fixtures that several test files share, and how hypothesis searches."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +32,13 @@ def trajectories() -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     """Fifty rows of three parameters, row 0 the initial one, and for each rule the average after each update."""
     tables: dict[str, list[list[float]]] = json.loads((VECTORS / "trajectories.json").read_text())
     return {name: np.array(rows) for name, rows in tables.items()}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for files by the hundred, in memory where that is to be had: the disk would take most of the time."""
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ fn interrupted(renamed: usize) -> (TempDir, PathBuf, Vec<Vec<f64>>, Vec<Vec<f64>
     again.update(&[View::from(&[9.0, 9.0, 9.0][..])]).unwrap();
     again.save(&path).unwrap();
     for (horizon, kept) in kept.iter().enumerate().skip(renamed) {
-        let draft = folder.path().join(format!(".ema.h{horizon}.safetensors.abcd123{horizon}.tmp"));
+        let draft = folder.path().join(format!(".ema.h{horizon}.safetensors.shrew-abcd123{horizon}.tmp"));
         fs::rename(file(horizon), draft).unwrap();
         fs::write(file(horizon), kept).unwrap();
     }

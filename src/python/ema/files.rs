@@ -4,6 +4,7 @@ use super::PyEma;
 use crate::checkpoint::{self, Checkpoint};
 use crate::ema::EMA;
 use crate::engine::Buffer;
+use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::python::arguments::{FilePath, Flag, SavedDType};
 use crate::python::backend::PythonModel;
@@ -12,7 +13,8 @@ use crate::python::signals::Signals;
 use crate::python::state::finish;
 use crate::python::stored;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
 #[pymethods]
@@ -48,6 +50,7 @@ impl PyEma {
         let dtype = dtype.map(|dtype| dtype.0);
         // Advice comes first, so that a warning that is made an error stops the call in time.
         self.call(py, "save", |state| {
+            checkpoint::check_rounding(state.ema.ledger(), dtype)?;
             state.ema.advise_on_shares();
             Ok(())
         })?;
@@ -100,6 +103,7 @@ impl PyEma {
     fn bind(&self, py: Python<'_>, params: &Bound<'_, PyAny>) -> PyResult<()> {
         let old = self.call(py, "bind", |state| {
             state.ema.check_training("bind", "restore() first, or the training values would be lost")?;
+            check_names(params, state.ema.ledger().names())?;
             let container = state.container.within(params)?;
             container.check(params, state.ema.ledger())?;
             state.container = container;
@@ -124,7 +128,9 @@ impl PyEma {
     /// `DTypeError` or `ShapeError` if it is of other parameters. Nothing is changed then.
     fn load_state_dict(&self, py: Python<'_>, state_dict: &Bound<'_, PyAny>) -> PyResult<()> {
         let own: Vec<String> = self.names.bind(py).extract()?;
-        let (ledger, averages) = stored::read(state_dict, Some(&own))?;
+        let (mut ledger, averages) = stored::read(state_dict, Some(&own))?;
+        // Advice comes first here too.
+        finish(py, Ok(()), &ledger.take_notices())?;
         self.call(py, "load_state_dict", |state| {
             state.ema.check_training("load_state_dict", "restore() first, or the training values would be lost")?;
             Ok(state.ema.exchange(ledger, averages)?)
@@ -174,6 +180,27 @@ impl PyEma {
         let made = Self::around(py, ema, container, params)?;
         finish(py, Ok(made), &notices)
     }
+}
+
+/// Whether a list or tuple has the parameters of these names, which then are its indices in order.
+fn check_names(params: &Bound<'_, PyAny>, names: &[String]) -> PyResult<()> {
+    if !params.is_instance_of::<PyList>() && !params.is_instance_of::<PyTuple>() {
+        return Ok(());
+    }
+    let indices: Vec<String> = (0..params.len()?).map(|index| index.to_string()).collect();
+    let but = |these: &[String], those: &[String]| -> Vec<String> {
+        let those: HashSet<_> = those.iter().collect();
+        these.iter().filter(|name| !those.contains(name)).cloned().collect()
+    };
+    let (missing, unexpected) = (but(names, &indices), but(&indices, names));
+    if !missing.is_empty() || !unexpected.is_empty() {
+        return Err(Error::Names { missing, unexpected }.into());
+    }
+    if names != indices {
+        let valid = "a dict, as the names \"0\", \"1\", ... are averaged in another order";
+        return Err(Error::config("params", "a list or tuple", valid).into());
+    }
+    Ok(())
 }
 
 /// What a pickle calls: an EMA that is bound to no parameters.

@@ -145,6 +145,7 @@ impl PyEma {
         work: impl FnOnce(&mut EMA<PythonModel>) -> Result<(), Error> + Send,
     ) -> PyResult<u64> {
         self.call(py, call, |state| {
+            self.bound(py, call)?;
             state.ema.ledger().check_horizon(horizon)?;
             state.ema.advise(horizon);
             Ok(())

@@ -1,0 +1,247 @@
+"""Saves that are killed, interrupted, refused by the disk: the old file or the new one is there, and no litter."""
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shrew_ema import EMA
+from support import run_python
+
+# Forks a saver for each line it reads, which tells its process and saves until it is killed; step n is all n.
+SAVER = """
+import os, sys
+import numpy as np
+from shrew_ema import EMA
+
+path, decays, size = sys.argv[1], [0.0] * int(sys.argv[2]), int(sys.argv[3])
+params = {"a": np.zeros(size, np.float32), "b": np.zeros(7), "n": np.zeros(3, np.int64)}
+ema = EMA(params, decays)
+for line in sys.stdin:
+    if os.path.exists(sys.argv[4]):
+        ema = EMA.load(path, params)
+    child = os.fork()
+    if child == 0:
+        # By turns larger and smaller steps, so that no two saves are alike.
+        print(os.getpid(), flush=True)
+        while True:
+            for array in params.values():
+                array[...] = ema.step + 1
+            ema.update()
+            ema.save(path)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
+"""
+
+
+def check(path: Path, horizons: int, size: int) -> int:
+    """Whether what is there is one save and all of it; gives its step."""
+    ema = EMA.load(path)
+    assert len(ema.decays) == horizons
+    for horizon in range(horizons):
+        for name, array in ema.averages(horizon).items():
+            assert array.shape == ({"a": size, "b": 7, "n": 3}[name],)
+            assert np.all(array == ema.step), (ema.step, horizon, name)
+    return ema.step
+
+
+@pytest.mark.parametrize(("horizons", "kills"), [(1, 200), (2, 200)], ids=["one horizon", "two horizons"])
+def test_a_save_killed_at_any_moment_leaves_the_old_file_or_the_new(horizons: int, kills: int, folder: Path) -> None:
+    path, size = folder / "ema.safetensors", (1 << 19) // horizons
+    first = path if horizons == 1 else folder / "ema.h0.safetensors"
+    chance = random.Random(horizons)
+    # How long one save takes here, so that the kills fall before, into and after one.
+    trial = EMA({"a": np.ones(size, np.float32)}, [0.0] * horizons)
+    trial.update()
+    began = time.monotonic()
+    for _ in range(3):
+        trial.save(folder / "trial")
+    moment = (time.monotonic() - began) / 3
+    for entry in folder.iterdir():
+        entry.unlink()
+    arguments = [str(path), str(horizons), str(size), str(first)]
+    with subprocess.Popen(
+        [sys.executable, "-c", SAVER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as saver:
+        assert saver.stdin is not None
+        assert saver.stdout is not None
+        steps, drafts = [0], 0
+        while len(steps) <= kills:
+            saver.stdin.write("\n")
+            saver.stdin.flush()
+            child = int(saver.stdout.readline())
+            time.sleep(chance.uniform(0, 12 * moment))
+            os.kill(child, signal.SIGKILL)
+            assert saver.stdout.readline() == "dead\n"
+            files = {entry.name for entry in folder.iterdir()}
+            litter = [name for name in files if name.endswith(".tmp")]
+            assert len(litter) <= horizons, files
+            drafts += len(litter)
+            if first.exists():
+                steps.append(check(path, horizons, size))
+                assert len(files - set(litter)) <= horizons
+        saver.stdin.close()
+    assert steps == sorted(steps), "a save was lost"
+    assert steps[-1] > kills / 4, "nothing was saved"
+    # Or the kills came at no time that matters.
+    assert drafts > kills / 10
+    ema = EMA.load(path)
+    ema.save(path)
+    assert len(list(folder.iterdir())) == horizons
+
+
+LIMITED = """
+import errno, os, resource, sys
+import numpy as np
+from shrew_ema import EMA, CheckpointError
+
+path, horizons = sys.argv[1], int(sys.argv[2])
+ema = EMA({"w": np.zeros(1 << 18)}, [0.0] * horizons)
+ema.update()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+for limit in (0, 7, 100, 1 << 20, (1 << 21) - 1):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        ema.save(path)
+    except CheckpointError as error:
+        assert error.__cause__.errno == errno.EFBIG, error
+        print(error.problem)
+"""
+
+
+@pytest.mark.parametrize("horizons", [1, 2])
+def test_a_disk_that_is_full_leaves_the_old_file(horizons: int, tmp_path: Path) -> None:
+    old = EMA({"w": np.ones(1 << 18)}, [0.0] * horizons)
+    old.update()
+    old.save(tmp_path / "ema")
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    printed = run_python(LIMITED, str(tmp_path / "ema"), str(horizons))
+    assert printed == "file too large\n" * 5
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+FORBIDDEN = """
+import os, sys
+import numpy as np
+from shrew_ema import EMA, CheckpointError
+
+os.chdir(sys.argv[1])
+ema = EMA({"w": np.zeros(3)}, [0.0] * int(sys.argv[2]))
+ema.update()
+if os.getuid() == 0:
+    os.seteuid(65534)  # who may write anywhere is no test
+try:
+    ema.save("ema")
+except CheckpointError as error:
+    print(type(error.__cause__).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("horizons", [1, 2])
+def test_a_folder_that_can_not_be_written_keeps_the_old_file(horizons: int, folder: Path) -> None:
+    old = EMA({"w": np.ones(3)}, [0.0] * horizons)
+    old.update()
+    old.save(folder / "ema")
+    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    folder.chmod(0o555)
+    try:
+        printed = run_python(FORBIDDEN, str(folder), str(horizons))
+    finally:
+        folder.chmod(0o700)
+    assert printed == f"PermissionError {min(before)}: permission denied\n"
+    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+
+
+# Interrupts itself as soon as a draft is there, and tells how long that took to be heard.
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+from shrew_ema import EMA
+
+path, horizons = sys.argv[1], int(sys.argv[2])
+ema = EMA({"w": np.zeros(1 << 16)}, [0.0] * horizons)
+ema.update()
+folder = os.path.dirname(path)
+sent = []
+
+def interrupt():
+    while not any(name.endswith(".tmp") for name in os.listdir(folder)):
+        time.sleep(0.001)
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+big = EMA({str(index): np.zeros(1 << 21, np.float32) for index in range(48)}, [0.0] * horizons)
+big.update()
+threading.Thread(target=interrupt).start()
+try:
+    big.save(path)
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - sent[0] < 2)
+"""
+
+
+@pytest.mark.parametrize("horizons", [1, 2])
+def test_a_long_save_can_be_interrupted(horizons: int, folder: Path) -> None:
+    old = EMA({"w": np.ones(3)}, [0.0] * horizons)
+    old.update()
+    old.save(folder / "ema")
+    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    assert run_python(INTERRUPTED, str(folder / "ema"), str(horizons)) == "interrupted True\n"
+    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+
+
+def test_a_long_load_can_be_interrupted(folder: Path) -> None:
+    ema = EMA({str(index): np.zeros(1 << 21, np.float32) for index in range(48)}, 0.0)
+    ema.update()
+    ema.save(folder / "ema")
+    code = """
+import signal, sys
+from shrew_ema import EMA
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    while True:
+        EMA.load(sys.argv[1])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert run_python(code, str(folder / "ema")) == "interrupted\n"
+
+
+def test_drafts_of_others_are_left_alone(folder: Path) -> None:
+    ema = EMA({"w": np.ones(3)}, 0.0)
+    ema.update()
+    mine = [".ema.shrew-abcdefgh.tmp"]
+    others = [
+        ".ema.shrew-abc.tmp",
+        ".ema.settings.tmp",
+        "ema.shrew-abcdefgh.tmp",
+        ".em.shrew-abcdefgh.tmp",
+        ".ema.shrew-abcdefgh",
+    ]
+    for name in mine + others:
+        (folder / name).write_bytes(b"left")
+    (folder / ".ema.shrew-folder12.tmp").mkdir()
+    (folder / ".ema.shrew-linklink.tmp").symlink_to(".ema.shrew-abc.tmp")
+    ema.save(folder / "ema")
+    kept = {entry.name for entry in folder.iterdir()}
+    assert kept == {"ema", *others, ".ema.shrew-folder12.tmp", ".ema.shrew-linklink.tmp"}
+
+
+def test_a_draft_that_somebody_writes_is_left_alone(folder: Path) -> None:
+    ema = EMA({"w": np.ones(3)}, 0.0)
+    ema.update()
+    draft = folder / ".ema.shrew-abcdefgh.tmp"
+    with draft.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ema.save(folder / "ema")
+        assert draft.exists()
+    ema.save(folder / "ema")
+    assert not draft.exists()
