@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,8 @@ def save(folder: Path, step: int, params: Params, ema: EMA) -> None:
     draft = folder / "draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    np.savez(draft / "params.npz", allow_pickle=False, **params)
+    stored: dict[str, Any] = {**params}  # else a type checker fears that one of them is called allow_pickle
+    np.savez(draft / "params.npz", **stored)
     ema.save(draft / "ema.safetensors")
     draft.rename(folder / f"step-{step:06}")
 
