@@ -140,7 +140,7 @@ impl Averages {
 
     /// Advises on using the averages of any horizon now.
     pub(crate) fn advise_on_shares(&mut self) {
-        (0..self.ledger.horizons()).for_each(|horizon| self.ledger.advise_on_share(horizon));
+        self.ledger.advise_on_shares();
     }
 
     /// The average of one tensor, in 64 bits as by default.

@@ -4,7 +4,7 @@
 //! next writer of the same file removes it.
 
 use super::problem::{self, Result};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ pub struct Draft {
     target: PathBuf,
 }
 
+/// How long a save waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const SUFFIX: &str = ".tmp";
@@ -41,8 +42,7 @@ pub fn target(path: &Path) -> Result<PathBuf> {
 impl Draft {
     /// A draft of a file, in the same folder.
     pub fn new(target: PathBuf) -> Result<Self> {
-        let mut prefix = prefix(&target);
-        prefix.push("");
+        let prefix = prefix(&target);
         let mut builder = Builder::new();
         builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
         // As any new file, less what the user's mask takes away; a temporary file would be readable by nobody else. And
@@ -141,8 +141,8 @@ fn folder(target: &Path) -> &Path {
 }
 
 /// How the names of a file's drafts begin.
-fn prefix(target: &Path) -> std::ffi::OsString {
-    let mut prefix = std::ffi::OsString::from(".");
+fn prefix(target: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
     prefix.push(target.file_name().unwrap_or(OsStr::new("")));
     prefix.push(".shrew-");
     prefix

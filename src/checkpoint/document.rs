@@ -142,8 +142,8 @@ pub type Stored = HashMap<String, Descriptor>;
 
 /// The books that the documents of one save describe, with the tensors in the order of `names` if any are given, once
 /// they have been found to agree with what is stored for each horizon.
-pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]>) -> Result<Ledger> {
-    let first = &documents[0];
+pub fn ledger(documents: &[&Document], stored: &[Stored], names: Option<&[String]>) -> Result<Ledger> {
+    let first = documents[0];
     if let Some(document) = documents.iter().find(|document| document.horizon >= document.horizons) {
         return Err(damaged(format_args!("horizon {} of {} can't be", document.horizon, document.horizons)));
     }
@@ -157,8 +157,7 @@ pub fn ledger(documents: &[Document], stored: &[Stored], names: Option<&[String]
     let names = tensors.iter().map(|&(name, _)| name.clone()).collect();
     let mut ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
     let rounded_to = first.rounded_to()?;
-    let averages = ledger.dtypes().iter().filter(|dtype| dtype.class() == Class::Averaged);
-    if let Some(dtype) = rounded_to.filter(|&dtype| averages.clone().any(|own| !own.narrows_to(dtype))) {
+    if let Some(dtype) = rounded_to.filter(|&dtype| narrower(&ledger, dtype).is_some()) {
         return Err(damaged(format_args!("averages can't have been rounded to {dtype}")));
     }
     stored.iter().try_for_each(|stored| check_stored(&ledger, stored, rounded_to))?;
@@ -198,13 +197,7 @@ fn arranged<'t>(tensors: &'t [(String, String)], names: Option<&[String]>) -> Re
         }
     }
     let Some(names) = names else { return Ok(tensors.iter().map(|(name, dtype)| (name, dtype)).collect()) };
-    let given: HashSet<&str> = names.iter().map(String::as_str).collect();
-    let missing: Vec<_> = tensors.iter().map(|(name, _)| name).filter(|name| !given.contains(&name[..])).collect();
-    let unexpected: Vec<_> = names.iter().filter(|name| !known.contains_key(&name[..])).collect();
-    if !missing.is_empty() || !unexpected.is_empty() {
-        let cloned = |names: Vec<&String>| names.into_iter().cloned().collect();
-        return Err(Error::Names { missing: cloned(missing), unexpected: cloned(unexpected) }.into());
-    }
+    error::check_names(tensors.iter().map(|(name, _)| name), names)?;
     let found = names.iter().map(|name| known[&name[..]]);
     Ok(found.map(|(name, dtype)| (name, dtype)).collect())
 }
@@ -229,8 +222,8 @@ fn owners(
     Ok(owners)
 }
 
-fn config(documents: &[Document]) -> error::Result<Config> {
-    let first = &documents[0];
+fn config(documents: &[&Document]) -> error::Result<Config> {
+    let first = documents[0];
     let unknown = |argument, value: &str| Error::Config {
         argument,
         value: format!("\"{value}\""),
@@ -293,6 +286,12 @@ fn check_stored(ledger: &Ledger, stored: &Stored, rounded_to: Option<DType>) -> 
         }
     }
     Ok(())
+}
+
+/// The dtype of averages that can't be rounded to this one, if there are such.
+pub fn narrower(ledger: &Ledger, dtype: DType) -> Option<DType> {
+    let mut averages = ledger.dtypes().iter().filter(|own| own.class() == Class::Averaged);
+    averages.find(|own| !own.narrows_to(dtype)).copied()
 }
 
 /// The dtype in which an average is kept in a file.

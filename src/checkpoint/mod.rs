@@ -19,19 +19,18 @@ mod write;
 
 use crate::averages::Averages;
 use crate::backend::Backend;
-use crate::dtype::{Class, DType};
+use crate::dtype::DType;
 use crate::ema::EMA;
 use crate::engine::Buffer;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
+pub(crate) use problem::Problem;
 use problem::content;
 use read::Opened;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "python")]
 pub(crate) use document::{Document, Stored, check_set, ledger, read as read_document, write as write_document};
-#[cfg(feature = "python")]
-pub(crate) use problem::Problem;
 pub use write::Watch;
 
 /// Saves books and averages; `export(horizon, index)` gives each average, and `dtype` is what they are rounded to, if
@@ -56,7 +55,7 @@ pub fn save(
     }
     let mut drafts = Vec::new();
     for (horizon, path) in set::files(path, horizons).map_err(|problem| problem.at(path))?.into_iter().enumerate() {
-        let at = |problem: problem::Problem| problem.at(&path);
+        let at = |problem: Problem| problem.at(&path);
         // The folder of the process may become another one meanwhile.
         let target = atomic::target(&path).and_then(|target| Ok(std::path::absolute(target)?)).map_err(at)?;
         atomic::clean(&target);
@@ -67,17 +66,12 @@ pub fn save(
     // All are on the disk before the first takes its place, and no two saves take places in turns. Once one has, the
     // rest are kept whatever happens: the next load or save finds them.
     let _turn = atomic::turn(path);
-    let mut result = Ok(());
-    for (horizon, (path, draft)) in drafts.into_iter().enumerate() {
-        let begun = horizon > 0;
-        if result.is_ok() || begun {
-            result = result.and(draft.complete(begun).map_err(|problem| problem.at(&path)));
-        }
-        if result.is_err() && !begun {
-            break;
-        }
-    }
-    result
+    let complete = |(horizon, (path, draft)): (usize, (PathBuf, atomic::Draft))| {
+        draft.complete(horizon > 0).map_err(|problem| problem.at(&path))
+    };
+    let mut completed = drafts.into_iter().enumerate().map(complete);
+    completed.next().transpose()?;
+    completed.fold(Ok(()), Result::and)
 }
 
 /// Whether averages can be rounded to a dtype.
@@ -86,8 +80,7 @@ pub fn save(
 /// [`Error::Config`] if not.
 pub(crate) fn check_rounding(ledger: &Ledger, dtype: Option<DType>) -> Result<()> {
     let Some(dtype) = dtype else { return Ok(()) };
-    let averages = ledger.dtypes().iter().filter(|own| own.class() == Class::Averaged);
-    match averages.clone().find(|own| !own.narrows_to(dtype)) {
+    match document::narrower(ledger, dtype) {
         Some(own) => {
             let valid = format!("a float dtype no wider than that of the averages, {own}");
             Err(Error::config("dtype", dtype, valid))
@@ -143,15 +136,15 @@ impl Checkpoint {
 
     /// The books, with the tensors in the order of `names` if any are given.
     pub(crate) fn ledger(&self, names: Option<&[String]>) -> Result<Ledger> {
-        let at = |problem: problem::Problem| problem.at(&self.path);
+        let at = |problem: Problem| problem.at(&self.path);
         if let Some(dtype) = self.files[0].document.rounded_to().map_err(at)?.filter(|_| !self.rounded) {
             let problem = format!(
                 "holds averages that were rounded to {dtype}, which is not where the training was: resume=False \
                  (in Rust, accept_rounded()) takes them as they are"
             );
-            return content(problem).map_err(at);
+            return Err(at(Problem::Content(problem)));
         }
-        let documents: Vec<_> = self.files.iter().map(|file| file.document.clone()).collect();
+        let documents: Vec<_> = self.files.iter().map(|file| &file.document).collect();
         let stored: Vec<_> = self.files.iter().map(Opened::stored).collect();
         document::ledger(&documents, &stored, names).map_err(at)
     }
@@ -186,7 +179,7 @@ impl Checkpoint {
         let ledger = self.ledger(Some(&names))?;
         EMA::check_params(&backend, &ledger, &params)?;
         let averages = self.averages(&ledger, &mut || true)?;
-        EMA::resume(backend, params, ledger, averages)
+        EMA::with_books(backend, params, ledger, averages)
     }
 
     /// The averages without a model.
@@ -205,11 +198,7 @@ pub(crate) fn check_ties(ledger: &Ledger, averages: &[Buffer]) -> problem::Resul
     let spec = ledger.spec();
     for (index, &owner) in spec.owners.iter().enumerate().filter(|&(index, &owner)| index != owner) {
         let row = |index: usize| &averages[index * spec.horizons..][..spec.horizons];
-        if !row(index)
-            .iter()
-            .zip(row(owner))
-            .all(|(a, b)| a.descriptor() == b.descriptor() && a.as_bytes() == b.as_bytes())
-        {
+        if row(index) != row(owner) {
             let (a, b) = (&ledger.names()[owner], &ledger.names()[index]);
             return content(format_args!("has two averages for \"{a}\" and \"{b}\", which were one parameter"));
         }
@@ -222,8 +211,7 @@ fn check_host(path: &Path) -> Result<()> {
     if cfg!(target_endian = "little") {
         return Ok(());
     }
-    content("can't be written or read on a big-endian machine yet")
-        .map_err(|problem: problem::Problem| problem.at(path))
+    Err(Problem::Content("can't be written or read on a big-endian machine yet".to_owned()).at(path))
 }
 
 impl<B: Backend> EMA<B> {

@@ -78,32 +78,41 @@ pub fn open(path: &Path) -> error::Result<Vec<Opened>> {
 
 fn open_set(path: &Path) -> error::Result<Vec<Opened>> {
     let place = of_horizon(path, 0);
-    let first = read::open(&place).map_err(|problem| problem.at(&place))?;
-    if first.document.horizon != 0 {
-        let problem = format!("is of horizon {}, under the name of the first", first.document.horizon);
-        return Err(Problem::Content(problem).at(&place));
-    }
+    let first = open_first(&place).map_err(|problem| problem.at(&place))?;
     let horizons = first.document.horizons;
-    if horizons < 2 {
-        return Err(Problem::Content("is a save of one horizon alone, and no part of several".to_owned()).at(&place));
-    }
     let mut files = vec![first];
     for horizon in 1..horizons {
         let place = of_horizon(path, horizon);
-        files.push(open_beside(&files[0], horizon, &place).map_err(|problem| problem.at(&place))?);
+        let (opened, _) = open_beside(&files[0], horizon, &place).map_err(|problem| problem.at(&place))?;
+        files.push(opened);
     }
     Ok(files)
 }
 
-/// Opens another horizon of a save: in its place, or where it would have been taken from.
-fn open_beside(first: &Opened, horizon: usize, place: &Path) -> Result<Opened> {
+/// Opens the first of several horizons.
+fn open_first(place: &Path) -> Result<Opened> {
+    let first = read::open(place)?;
+    if first.document.horizon != 0 {
+        return content(format_args!("is of horizon {}, under the name of the first", first.document.horizon));
+    }
+    if first.document.horizons < 2 {
+        return content("is a save of one horizon alone, and no part of several");
+    }
+    Ok(first)
+}
+
+/// Opens another horizon of a save: in its place, or the complete draft from which it would have been taken.
+fn open_beside(first: &Opened, horizon: usize, place: &Path) -> Result<(Opened, Option<PathBuf>)> {
     let of_save = |opened: &Opened| opened.is_beside(first, horizon);
     let opened = match read::open(place) {
-        Ok(opened) if of_save(&opened) => return Ok(opened),
+        Ok(opened) if of_save(&opened) => return Ok((opened, None)),
         other => other,
     };
-    if let Some((_, draft)) = drafts(place, of_save).next() {
-        return Ok(draft);
+    let target = atomic::target(place).unwrap_or_else(|_| place.to_owned());
+    for draft in atomic::drafts(&target) {
+        if let Some(found) = read::open(&draft).ok().filter(of_save) {
+            return Ok((found, Some(draft)));
+        }
     }
     content(format_args!(
         "is of step {}, and horizon 0 of step {}: they are not of one save",
@@ -111,24 +120,12 @@ fn open_beside(first: &Opened, horizon: usize, place: &Path) -> Result<Opened> {
     ))
 }
 
-/// The complete drafts of a file that are of the save in question.
-fn drafts(place: &Path, of_set: impl Fn(&Opened) -> bool) -> impl Iterator<Item = (PathBuf, Opened)> {
-    let target = atomic::target(place).unwrap_or_else(|_| place.to_owned());
-    let opened = atomic::drafts(&target).into_iter().map(|draft| (read::open(&draft), draft));
-    opened.filter_map(move |(opened, draft)| opened.ok().filter(|opened| of_set(opened)).map(|opened| (draft, opened)))
-}
-
 /// Puts the files of a save that was interrupted in their places, before the next one removes what was left.
 pub fn finish(path: &Path, horizons: usize) {
     let Ok(first) = read::open(&of_horizon(path, 0)) else { return };
     for horizon in 1..horizons.min(first.document.horizons) {
         let place = of_horizon(path, horizon);
-        let of_set = |opened: &Opened| opened.is_beside(&first, horizon);
-        if read::open(&place).is_ok_and(|opened| of_set(&opened)) {
-            continue;
-        }
-        let Ok(target) = atomic::target(&place) else { continue };
-        if let Some((draft, _)) = drafts(&place, of_set).next() {
+        if let (Ok((_, Some(draft))), Ok(target)) = (open_beside(&first, horizon, &place), atomic::target(&place)) {
             atomic::if_left(&draft, |draft| drop(fs::rename(draft, target)));
         }
     }

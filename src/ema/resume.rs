@@ -2,22 +2,24 @@
 
 use super::{EMA, Holds, check};
 use crate::backend::Backend;
+use crate::descriptor::Spec;
 use crate::engine::Buffer;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::nonfinite::Report;
 
+/// All averages of a model: for each tensor those of its horizons.
+pub(super) fn export<B: Backend>(backend: &B, shadows: &B::Shadows, spec: Spec<'_>) -> Result<Vec<Buffer>> {
+    let each = |index| (0..spec.horizons).map(move |horizon| backend.export(shadows, horizon, index));
+    (0..spec.owners.len()).flat_map(each).collect()
+}
+
 impl<B: Backend> EMA<B> {
-    /// An EMA of these books and averages: for each tensor those of its horizons.
+    /// An EMA of these books and averages, for each tensor those of its horizons. Whether the parameters are those of the
+    /// books, [`EMA::check_params`] says.
     ///
     /// # Errors
-    /// Those of [`EMA::update`] if the parameters are not those of the books.
-    pub(crate) fn resume(backend: B, params: Vec<B::Tensor>, ledger: Ledger, averages: Vec<Buffer>) -> Result<Self> {
-        check(&backend, &ledger, &params)?;
-        Self::with_books(backend, params, ledger, averages)
-    }
-
-    /// The same, whatever the parameters are.
+    /// If the averages can't be taken.
     pub(crate) fn with_books(
         backend: B,
         params: Vec<B::Tensor>,
@@ -53,8 +55,17 @@ impl<B: Backend> EMA<B> {
         Ok(())
     }
 
+    /// All averages: for each tensor those of its horizons.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    #[cfg(feature = "python")]
+    pub(crate) fn averages(&self) -> Result<Vec<Buffer>> {
+        self.labelled(export(&self.backend, &self.shadows, self.ledger.spec()))
+    }
+
     /// Advises on using the averages of any horizon now.
     pub(crate) fn advise_on_shares(&mut self) {
-        (0..self.ledger.horizons()).for_each(|horizon| self.ledger.advise_on_share(horizon));
+        self.ledger.advise_on_shares();
     }
 }

@@ -1,6 +1,7 @@
 //! Tied tensors, one memory under several names: their averages part when they part, and no write takes two for one.
 
 use super::EMA;
+use super::resume::export;
 use crate::backend::Backend;
 use crate::descriptor::Spec;
 use crate::error::{Error, Result};
@@ -17,13 +18,7 @@ pub(super) fn part<B: Backend>(
 ) -> Result<()> {
     let Cow::Owned(owners) = parted(backend, ledger.owners(), params)? else { return Ok(()) };
     let spec = Spec { owners: &owners, ..ledger.spec() };
-    let mut averages = Vec::with_capacity(owners.len() * spec.horizons);
-    for index in 0..owners.len() {
-        for horizon in 0..spec.horizons {
-            averages.push(backend.export(shadows, horizon, index)?);
-        }
-    }
-    *shadows = backend.import(averages, spec)?;
+    *shadows = backend.import(export(backend, shadows, spec)?, spec)?;
     ledger.tie(owners)
 }
 

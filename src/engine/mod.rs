@@ -86,6 +86,27 @@ impl Engine {
         work(usize::MAX)
     }
 
+    /// Calls `work(index, items, grain)` for each tensor in `range` that is its own owner, with its share of the items, so
+    /// many for each tensor. `elements` is the sum of their weights.
+    fn run_owners<T: Send>(
+        &self,
+        elements: usize,
+        owners: &[usize],
+        range: Range<usize>,
+        (items, per): (&mut [T], usize),
+        weight: impl Fn(usize) -> usize + Sync,
+        work: impl Fn(usize, &mut [T], usize) + Sync,
+    ) {
+        let weight = |index: usize| if owners[index] == index { weight(index) } else { 0 };
+        self.run(elements, |grain| {
+            split::tensors(range, items, per, &weight, grain, &|index, items| {
+                if owners[index] == index {
+                    work(index, items, grain);
+                }
+            });
+        });
+    }
+
     /// Averages that start as copies of the parameters; the report counts the parameters that are NaN or infinite.
     ///
     /// # Errors
@@ -118,17 +139,15 @@ impl Engine {
         if !to.owns(index) {
             return to.push_tied();
         }
-        let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()))?;
-        match dtype.class() {
-            Class::Copied => tasks::copy(&mut buffer, param, usize::MAX),
-            Class::Averaged => report.refuse(index, tasks::fill(&mut buffer, param)),
-        }
-        let mut twins = Vec::with_capacity(to.horizons() - 1);
-        for _ in 1..to.horizons() {
-            let mut twin = Buffer::zeroed(buffer.descriptor().clone())?;
-            tasks::copy(&mut twin, &buffer.view(), usize::MAX);
-            twins.push(twin);
-        }
+        let buffer = match dtype.class() {
+            Class::Copied => Buffer::copied(param)?,
+            Class::Averaged => {
+                let mut buffer = Buffer::zeroed(Descriptor::new(dtype, param.shape()))?;
+                report.refuse(index, tasks::fill(&mut buffer, param));
+                buffer
+            }
+        };
+        let twins = (1..to.horizons()).map(|_| Buffer::copied(&buffer.view())).collect::<Result<Vec<_>>>()?;
         to.push(twins.into_iter().chain([buffer]));
         Ok(())
     }
@@ -155,13 +174,9 @@ impl Engine {
         let (owners, items) = shadows.rows(range.clone());
         items.iter_mut().try_for_each(Buffer::own)?;
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
-        let weight = |index: usize| if owners[index] == index { params(index).elements() } else { 0 };
-        self.run(elements, |grain| {
-            split::tensors(range, items, horizons, &weight, grain, &|index, rows| {
-                if owners[index] == index {
-                    report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
-                }
-            });
+        let weight = |index: usize| params(index).elements();
+        self.run_owners(elements, owners, range, (items, horizons), weight, |index, rows, grain| {
+            report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
         });
         Ok(())
     }
@@ -194,13 +209,9 @@ impl Engine {
         into.owners.truncate(range.start);
         into.owners.extend_from_slice(&owners[range.clone()]);
         let items = &mut into.buffers[range.clone()];
-        let weight = |index: usize| if owns(index) { params(index).elements() } else { 0 };
-        self.run(elements, |grain| {
-            split::tensors(range, items, 1, &weight, grain, &|index, buffer| {
-                if owns(index) {
-                    tasks::copy(&mut buffer[0], &params(index), grain);
-                }
-            });
+        let weight = |index: usize| params(index).elements();
+        self.run_owners(elements, owners, range, (items, 1), weight, |index, buffer, grain| {
+            tasks::copy(&mut buffer[0], &params(index), grain);
         });
         Ok(())
     }
@@ -216,16 +227,12 @@ impl Engine {
         from: impl Fn(usize) -> &'b Buffer + Sync,
         into: impl Fn(usize) -> ViewMut<'v> + Sync,
     ) {
-        let weight = |index: usize| if owners[index] == index { from(index).elements() } else { 0 };
-        let elements = (0..owners.len()).map(weight).sum();
+        let weight = |index: usize| from(index).elements();
+        let elements = (0..owners.len()).filter(|&index| owners[index] == index).map(weight).sum();
         // Of no size: only the indices are divided.
         let mut items = vec![(); owners.len()];
-        self.run(elements, |grain| {
-            split::tensors(0..owners.len(), &mut items, 1, &weight, grain, &|index, _| {
-                if owners[index] == index {
-                    tasks::assign(&mut into(index), &from(index).view(), grain);
-                }
-            });
+        self.run_owners(elements, owners, 0..owners.len(), (&mut items, 1), weight, |index, _, grain| {
+            tasks::assign(&mut into(index), &from(index).view(), grain);
         });
     }
 

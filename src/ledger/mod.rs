@@ -303,6 +303,11 @@ impl Ledger {
         }
     }
 
+    /// The same of every horizon.
+    pub fn advise_on_shares(&mut self) {
+        (0..self.horizons.len()).for_each(|horizon| self.advise_on_share(horizon));
+    }
+
     /// The advice that has come up since the last call of this.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

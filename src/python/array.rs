@@ -27,6 +27,14 @@ pub enum Access {
     Scalar,
 }
 
+/// What an array is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Parameter,
+    /// Something else, which may be a snapshot of an average.
+    Value,
+}
+
 /// What was read of an array. It keeps nothing alive: whoever looks at the memory has to.
 #[derive(Debug)]
 pub struct Tensor {
@@ -88,29 +96,15 @@ impl Tensor {
 
     /// Reads the facts of an array that was settled. This runs no Python code, and so nothing that is read is outdated
     /// before the interpreter is given away.
-    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
-        self.read_either(object, name, false)
-    }
-
-    /// The same of an array that is no parameter, and may be a snapshot of an average.
-    pub fn read_value<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
-        self.read_either(object, name, true)
-    }
-
-    fn read_either<'n>(
-        &mut self,
-        object: &Bound<'_, PyAny>,
-        name: impl Fn() -> &'n str,
-        snapshots: bool,
-    ) -> PyResult<()> {
+    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> PyResult<()> {
         match self.made.as_ref().map(|made| made.clone_ref(object.py())) {
             Some(made) => {
-                self.read_array(made.bind(object.py()), name, snapshots)?;
+                self.read_array(made.bind(object.py()), name, role)?;
                 self.access = Access::Scalar;
                 Ok(())
             }
             // SAFETY: `settle` found an array there, or failed.
-            None => self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, snapshots),
+            None => self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role),
         }
     }
 
@@ -118,12 +112,12 @@ impl Tensor {
         &mut self,
         array: &Bound<'_, PyUntypedArray>,
         name: impl Fn() -> &'n str,
-        snapshots: bool,
+        role: Role,
     ) -> PyResult<()> {
         // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
         // interpreter, which this thread holds.
         let fields = unsafe { &(*array.as_array_ptr()).fields };
-        if !snapshots && is_snapshot(array.py(), fields.base) {
+        if role == Role::Parameter && is_snapshot(array.py(), fields.base) {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }

@@ -1,10 +1,10 @@
 //! A dict, list or tuple of arrays, which is kept and read again at every call.
 
 use super::arguments;
-use super::array::Tensor;
+use super::array::{Role, Tensor};
 use super::backend::PythonModel;
 use crate::ema::EMA;
-use crate::error::Error;
+use crate::error::{Error, check_names};
 use crate::ledger::Ledger;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -64,18 +64,34 @@ impl Container {
         Self { names: names.iter().map(|name| PyString::new(py, name).unbind()).collect(), kind: None }
     }
 
-    /// The same parameters in a container, which may be one of another kind.
-    pub fn within(&self, container: &Bound<'_, PyAny>) -> Result<Self, Error> {
-        let names = self.names.iter().map(|name| name.clone_ref(container.py())).collect();
-        Ok(Self { names, kind: Some(Kind::of(container)?) })
+    /// The same parameters in a container, which may be one of another kind. A list or tuple has those whose names are its
+    /// indices in order.
+    pub fn within(&self, container: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (py, kind) = (container.py(), Kind::of(container)?);
+        if kind == Kind::Sequence {
+            let names = self.names.iter().map(|name| text(name.bind(py))).collect::<PyResult<Vec<_>>>()?;
+            let indices: Vec<String> = (0..container.len()?).map(|index| index.to_string()).collect();
+            check_names(names.iter(), &indices)?;
+            if names != indices {
+                let valid = "a dict, as the names \"0\", \"1\", ... are averaged in another order";
+                return Err(Error::config("params", "a list or tuple", valid).into());
+            }
+        }
+        Ok(Self { names: self.names.iter().map(|name| name.clone_ref(py)).collect(), kind: Some(kind) })
     }
 
-    /// Whether what a container holds now is what these books describe.
-    pub fn check(&self, container: &Bound<'_, PyAny>, ledger: &Ledger) -> PyResult<()> {
+    /// The arrays that a container holds now, and what was read of them.
+    pub fn tensors(&self, container: &Bound<'_, PyAny>) -> PyResult<(Held, Vec<Tensor>)> {
         let (py, mut held, mut tensors) = (container.py(), Held::new(), Vec::new());
         self.hold(container, &mut held)?;
         self.settle(py, &held, &mut tensors)?;
         self.read(py, &held, &mut tensors)?;
+        Ok((held, tensors))
+    }
+
+    /// Whether what a container holds now is what these books describe.
+    pub fn check(&self, container: &Bound<'_, PyAny>, ledger: &Ledger) -> PyResult<()> {
+        let (_held, tensors) = self.tensors(container)?;
         Ok(EMA::check_params(&PythonModel::default(), ledger, &tensors)?)
     }
 
@@ -160,7 +176,7 @@ impl Container {
     /// Reads what the held arrays are now, which runs none.
     pub fn read(&self, py: Python<'_>, held: &Held, tensors: &mut [Tensor]) -> PyResult<()> {
         for ((object, name), tensor) in held.iter().zip(&self.names).zip(tensors) {
-            tensor.read(object.bind(py), || name.to_str(py).unwrap_or("?"))?;
+            tensor.read(object.bind(py), || name.to_str(py).unwrap_or("?"), Role::Parameter)?;
         }
         Ok(())
     }

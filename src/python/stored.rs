@@ -1,7 +1,7 @@
 //! State dicts: what is kept of an EMA as plain Python objects, out and in.
 
 use super::arguments::shown;
-use super::array::{Tensor, snapshot};
+use super::array::{Role, Tensor, snapshot};
 use super::container::Held;
 use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
 use crate::descriptor::Descriptor;
@@ -59,7 +59,7 @@ pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult
         column.read(state_dict.py())?;
     }
     let stored: Vec<Stored> = arrays.iter().map(Column::stored).collect();
-    let books = ledger(&documents, &stored, names).map_err(at)?;
+    let books = ledger(&documents.iter().collect::<Vec<_>>(), &stored, names).map_err(at)?;
     let mut averages = Vec::with_capacity(books.names().len() * arrays.len());
     let places: Vec<HashMap<&str, usize>> = arrays.iter().map(Column::places).collect();
     for name in books.names() {
@@ -121,7 +121,7 @@ impl Column {
 
     fn read(&mut self, py: Python<'_>) -> PyResult<()> {
         for ((object, name), tensor) in self.held.iter().zip(&self.names).zip(&mut self.tensors) {
-            tensor.read_value(object.bind(py), || name)?;
+            tensor.read(object.bind(py), || name, Role::Value)?;
         }
         Ok(())
     }

@@ -4,7 +4,6 @@ use super::PyEma;
 use crate::checkpoint::{self, Checkpoint};
 use crate::ema::EMA;
 use crate::engine::Buffer;
-use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::python::arguments::{FilePath, Flag, SavedDType};
 use crate::python::backend::PythonModel;
@@ -13,9 +12,7 @@ use crate::python::signals::Signals;
 use crate::python::state::finish;
 use crate::python::stored;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
-use std::collections::HashSet;
-use std::sync::PoisonError;
+use pyo3::types::{PyDict, PyTuple};
 
 #[pymethods]
 impl PyEma {
@@ -103,12 +100,10 @@ impl PyEma {
     fn bind(&self, py: Python<'_>, params: &Bound<'_, PyAny>) -> PyResult<()> {
         let old = self.call(py, "bind", |state| {
             state.ema.check_training("bind", "restore() first, or the training values would be lost")?;
-            check_names(params, state.ema.ledger().names())?;
             let container = state.container.within(params)?;
             container.check(params, state.ema.ledger())?;
             state.container = container;
-            let mut bound = self.params.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(bound.replace(params.clone().unbind()))
+            Ok(self.params().replace(params.clone().unbind()))
         });
         // What was bound before may run code when it goes, which is no concern of the gate's.
         old.map(drop)
@@ -144,8 +139,7 @@ impl PyEma {
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
         let (ledger, averages) = self.kept(py, "copy")?;
-        let container = Container::of_names(py, ledger.names());
-        Self::resumed(py, ledger, averages, container, None)
+        Self::unbound(py, ledger, averages)
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -158,14 +152,13 @@ impl PyEma {
     /// The books and the averages as they are at this moment.
     fn kept(&self, py: Python<'_>, call: &'static str) -> PyResult<(Ledger, Vec<Buffer>)> {
         let state = self.gate.enter(py, call)?;
-        let ledger = state.ema.ledger().clone();
-        let mut averages = Vec::with_capacity(ledger.names().len() * ledger.horizons());
-        for index in 0..ledger.names().len() {
-            for horizon in 0..ledger.horizons() {
-                averages.push(state.ema.shadow(index, horizon)?);
-            }
-        }
-        Ok((ledger, averages))
+        Ok((state.ema.ledger().clone(), state.ema.averages()?))
+    }
+
+    /// An EMA that is bound to no parameters.
+    fn unbound(py: Python<'_>, ledger: Ledger, averages: Vec<Buffer>) -> PyResult<Self> {
+        let container = Container::of_names(py, ledger.names());
+        Self::resumed(py, ledger, averages, container, None)
     }
 
     fn resumed(
@@ -182,33 +175,11 @@ impl PyEma {
     }
 }
 
-/// Whether a list or tuple has the parameters of these names, which then are its indices in order.
-fn check_names(params: &Bound<'_, PyAny>, names: &[String]) -> PyResult<()> {
-    if !params.is_instance_of::<PyList>() && !params.is_instance_of::<PyTuple>() {
-        return Ok(());
-    }
-    let indices: Vec<String> = (0..params.len()?).map(|index| index.to_string()).collect();
-    let but = |these: &[String], those: &[String]| -> Vec<String> {
-        let those: HashSet<_> = those.iter().collect();
-        these.iter().filter(|name| !those.contains(name)).cloned().collect()
-    };
-    let (missing, unexpected) = (but(names, &indices), but(&indices, names));
-    if !missing.is_empty() || !unexpected.is_empty() {
-        return Err(Error::Names { missing, unexpected }.into());
-    }
-    if names != indices {
-        let valid = "a dict, as the names \"0\", \"1\", ... are averaged in another order";
-        return Err(Error::config("params", "a list or tuple", valid).into());
-    }
-    Ok(())
-}
-
 /// What a pickle calls: an EMA that is bound to no parameters.
 #[pyfunction]
 #[pyo3(name = "_unpickled")]
 pub fn unpickled(state_dict: &Bound<'_, PyAny>) -> PyResult<PyEma> {
     let py = state_dict.py();
     let (ledger, averages) = stored::read(state_dict, None)?;
-    let container = Container::of_names(py, ledger.names());
-    PyEma::resumed(py, ledger, averages, container, None)
+    PyEma::unbound(py, ledger, averages)
 }

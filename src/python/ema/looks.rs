@@ -97,7 +97,7 @@ impl PyEma {
     /// Whether there are arrays to average: not after unpickling or loading without any, until `bind`.
     #[getter]
     fn is_bound(&self) -> bool {
-        self.has_params()
+        self.params().is_some()
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -112,7 +112,7 @@ impl PyEma {
         };
         self.look(py, "repr", |ema| {
             let applied = if ema.is_applied() { ", applied" } else { "" };
-            let bound = if self.has_params() { "" } else { ", not bound" };
+            let bound = if self.is_bound() { "" } else { ", not bound" };
             format!("<EMA of {tensors} tensors, {decays}, num_updates={}{applied}{bound}>", ema.num_updates())
         })
     }

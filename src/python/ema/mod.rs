@@ -20,7 +20,7 @@ use crate::nonfinite::NonFinite;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Exponential moving averages of a model's NumPy arrays.
 ///
@@ -101,14 +101,14 @@ impl PyEma {
 
     /// The container that the EMA is bound to.
     fn bound<'py>(&self, py: Python<'py>, call: &'static str) -> Result<Bound<'py, PyAny>, Error> {
-        // Held with the interpreter and for no longer than this takes, so that nobody ever waits for it.
-        let params = self.params.lock().unwrap_or_else(PoisonError::into_inner);
         let unbound = Error::State { call, state: "this EMA is bound to no parameters", advice: "bind(params) first" };
-        params.as_ref().map(|params| params.bind(py).clone()).ok_or(unbound)
+        self.params().as_ref().map(|params| params.bind(py).clone()).ok_or(unbound)
     }
 
-    fn has_params(&self) -> bool {
-        self.params.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// The place of the container. Held with the interpreter and for no longer than it takes to look or to exchange it, so
+    /// that nobody ever waits for it.
+    fn params(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
+        self.params.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does a call behind the gate, and emits what advice it gave once the gate is left.
@@ -213,10 +213,7 @@ impl PyEma {
         let width = shadow_dtype.map_or(ShadowDType::Auto, |width| width.0);
         let config = Config::horizons(decay.0)?.shadow_dtype(width).nonfinite(nonfinite.0);
         let config = config.every(every.from(1, "every")?)?.start(start.from(0, "start")?);
-        let (mut held, mut tensors) = (Held::new(), Vec::new());
-        container.hold(params, &mut held)?;
-        container.settle(py, &held, &mut tensors)?;
-        container.read(py, &held, &mut tensors)?;
+        let (_held, tensors) = container.tensors(params)?;
         let mut ema = EMA::with_backend(PythonModel::default(), names, tensors, config)?;
         let notices = ema.take_notices();
         let made = Self::around(py, ema, container, Some(params.clone().unbind()))?;
@@ -224,7 +221,7 @@ impl PyEma {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Never found locked, see `bound`; if it were, the container would be kept for a while longer.
+        // Never found locked, see `params`; if it were, the container would be kept for a while longer.
         self.params.try_lock().map_or(Ok(()), |params| visit.call(&*params))
     }
 }
