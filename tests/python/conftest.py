@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+import handmade
 from shrew_ema import EMA
 from support import Params
 
@@ -46,6 +47,18 @@ def model() -> Params:
     """Three float32 tensors of one shape, so that only their names tell them apart."""
     rng = np.random.default_rng(5)
     return {name: rng.normal(size=(2, 3)).astype(np.float32) for name in ("first", "middle", "last")}
+
+
+@pytest.fixture
+def params() -> Params:
+    """A small model of every class of dtype."""
+    return handmade.model()
+
+
+@pytest.fixture
+def ema(params: Params) -> EMA:
+    """Its EMA, after some training."""
+    return handmade.trained(params)
 
 
 class Train(Protocol):

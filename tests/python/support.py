@@ -114,6 +114,12 @@ def misaligned(array: Array) -> Array:
     return view
 
 
+def address(array: Array) -> int:
+    """Where the first element lies."""
+    where: int = array.__array_interface__["data"][0]
+    return where
+
+
 def read_only(array: Array) -> Array:
     """A copy of `array` that can't be written."""
     copy = array.copy()

@@ -97,6 +97,19 @@ def test_a_save_killed_at_any_moment_leaves_the_old_file_or_the_new(horizons: in
     assert len(list(folder.iterdir())) == horizons
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What is in each file of a folder."""
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+
+
+def saved(folder: Path, horizons: int) -> dict[str, bytes]:
+    """The contents of a folder with a save in it, of 2 MB for each horizon."""
+    ema = EMA({"w": np.ones(1 << 18)}, [0.0] * horizons)
+    ema.update()
+    ema.save(folder / "ema")
+    return contents(folder)
+
+
 LIMITED = """
 import errno, os, resource, sys
 import numpy as np
@@ -118,13 +131,10 @@ for limit in (0, 7, 100, 1 << 20, (1 << 21) - 1):
 
 @pytest.mark.parametrize("horizons", [1, 2])
 def test_a_disk_that_is_full_leaves_the_old_file(horizons: int, tmp_path: Path) -> None:
-    old = EMA({"w": np.ones(1 << 18)}, [0.0] * horizons)
-    old.update()
-    old.save(tmp_path / "ema")
-    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    before = saved(tmp_path, horizons)
     printed = run_python(LIMITED, str(tmp_path / "ema"), str(horizons))
     assert printed == "file too large\n" * 5
-    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
 
 
 FORBIDDEN = """
@@ -146,17 +156,14 @@ except CheckpointError as error:
 
 @pytest.mark.parametrize("horizons", [1, 2])
 def test_a_folder_that_can_not_be_written_keeps_the_old_file(horizons: int, folder: Path) -> None:
-    old = EMA({"w": np.ones(3)}, [0.0] * horizons)
-    old.update()
-    old.save(folder / "ema")
-    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    before = saved(folder, horizons)
     folder.chmod(0o555)
     try:
         printed = run_python(FORBIDDEN, str(folder), str(horizons))
     finally:
         folder.chmod(0o700)
     assert printed == f"PermissionError {min(before)}: permission denied\n"
-    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+    assert contents(folder) == before
 
 
 # Interrupts itself as soon as a draft is there, and tells how long that took to be heard.
@@ -189,12 +196,9 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("horizons", [1, 2])
 def test_a_long_save_can_be_interrupted(horizons: int, folder: Path) -> None:
-    old = EMA({"w": np.ones(3)}, [0.0] * horizons)
-    old.update()
-    old.save(folder / "ema")
-    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    before = saved(folder, horizons)
     assert run_python(INTERRUPTED, str(folder / "ema"), str(horizons)) == "interrupted True\n"
-    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+    assert contents(folder) == before
 
 
 def test_a_long_load_can_be_interrupted(folder: Path) -> None:

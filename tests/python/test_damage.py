@@ -21,12 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 
 
 @pytest.fixture
-def params() -> Params:
-    """A small model."""
-    return model()
-
-
-@pytest.fixture
 def made(params: Params, tmp_path: Path) -> Handmade:
     """A file of a trained EMA."""
     return Handmade.saved(trained(params), tmp_path)

@@ -28,18 +28,6 @@ from support import Params, run_python, shift, unchanged
 pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 
 
-@pytest.fixture
-def params() -> Params:
-    """A small model."""
-    return model()
-
-
-@pytest.fixture
-def ema(params: Params) -> EMA:
-    """A trained EMA."""
-    return trained(params)
-
-
 def files(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 

@@ -21,18 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 Edit = Callable[[Json], object]
 
 
-@pytest.fixture
-def params() -> Params:
-    """A small model."""
-    return model()
-
-
-@pytest.fixture
-def ema(params: Params) -> EMA:
-    """A trained EMA."""
-    return trained(params)
-
-
 def says(**facts: Any) -> Edit:  # noqa: ANN401 - any JSON
     """An edit of the books."""
     return lambda document: document.update(facts)
