@@ -12,7 +12,7 @@ from hypothesis import settings
 
 import handmade
 from shrew_ema import EMA
-from support import Params
+from support import MEMORY, Params
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -37,8 +37,8 @@ def trajectories() -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder for files by the hundred, in memory where that is to be had: the disk would take most of the time."""
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+    """A folder for files by the hundred."""
+    with TemporaryDirectory(dir=MEMORY) as name:
         yield Path(name)
 
 

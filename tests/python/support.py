@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import ml_dtypes
@@ -18,6 +19,9 @@ Params = dict[str, Array]
 Policy = Literal["raise", "skip", "propagate"]
 Width = Literal["float32", "float64"]
 POLICIES: list[Policy] = ["raise", "skip", "propagate"]
+
+# Where to make files by the hundred: in memory where that is to be had, or the disk would take most of the time.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16, F32, F64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")

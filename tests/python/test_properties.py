@@ -1,6 +1,10 @@
 """Random models and random sequences of calls, compared bit for bit with the oracle beside them."""
 
+import copy
+import pickle
 import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reference import Reference
-from shrew_ema import EMA, EMAError, EMAWarning, NamesError, NonFiniteError, ShapeError, StateError
+from runs import quiet
+from shrew_ema import EMA, CheckpointError, EMAError, EMAWarning, NamesError, NonFiniteError, ShapeError, StateError
 from support import (
     BF16,
     F16,
@@ -18,6 +23,7 @@ from support import (
     F64,
     FLOATS,
     LAYOUTS,
+    MEMORY,
     POLICIES,
     Array,
     Params,
@@ -170,14 +176,60 @@ class Training(RuleBasedStateMachine):
         self.refused((ShapeError, StateError), call)
         self.params[name] = array
 
-    def refused(self, error: type[EMAError] | tuple[type[EMAError], ...], call: str) -> None:
+    def refused(self, error: type[EMAError] | tuple[type[EMAError], ...], call: str, *given: object) -> None:
         """Makes a call that must fail; the invariants see to it that nothing has changed."""
         before = {name: bits(array) for name, array in self.params.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EMAWarning)
             with pytest.raises(error):
-                getattr(self.ema, call)()
+                getattr(self.ema, call)(*given)
         assert {name: bits(array) for name, array in self.params.items()} == before
+
+    @rule(way=st.sampled_from(["file", "state dict", "state dict of another", "pickle", "copy", "deepcopy"]))
+    def keep_and_go_on(self, way: str) -> None:
+        """What was kept is where the EMA is, and while averages are applied no more than looked at."""
+        with quiet():
+            kept = self.kept(way)
+        assert not kept.is_applied
+        assert (kept.decay, kept.step, kept.initial_share) == (self.ema.decay, self.ema.step, self.ema.initial_share)
+        assert kept.skipped == self.ema.skipped
+        found = kept.averages()
+        for name, average in self.ema.averages().items():
+            assert same_bits(found[name], average)
+        if self.training is None:
+            self.ema = kept
+
+    def kept(self, way: str) -> EMA:
+        """Another EMA, from what is kept of this one."""
+        if way == "file":
+            with TemporaryDirectory(dir=MEMORY) as folder:
+                self.ema.save(Path(folder, "ema.safetensors"))
+                return EMA.load(Path(folder, "ema.safetensors"), self.params)
+        if way == "state dict of another":
+            other = EMA(self.params, [0.125, 0.75], nonfinite="propagate", every=3, start=2)
+            other.load_state_dict(self.ema.state_dict())
+            return other
+        if way == "state dict":
+            state = pickle.loads(pickle.dumps(self.ema.state_dict()))
+            if self.training is None:
+                self.ema.load_state_dict(state)
+                return self.ema
+            self.refused(StateError, "load_state_dict", state)
+        copies = {"copy": copy.copy, "deepcopy": copy.deepcopy}
+        kept: EMA = copies[way](self.ema) if way in copies else pickle.loads(pickle.dumps(self.ema))
+        kept.bind(self.params)
+        return kept
+
+    @rule(index=st.integers(0, 3))
+    def another_state_is_refused(self, index: int) -> None:
+        """The average of a tensor has gone, or has another shape."""
+        state = self.ema.state_dict()
+        averages = state["averages"][0]
+        name = list(averages)[index % len(averages)]
+        average = averages.pop(name)
+        self.refused(CheckpointError, "load_state_dict", state)
+        averages[name] = average[None]
+        self.refused((ShapeError, StateError), "load_state_dict", state)
 
     @rule(index=st.integers(0, 3))
     def look(self, index: int) -> None:
