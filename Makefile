@@ -3,6 +3,8 @@
 # Stamps in .venv tell what is installed there, so that a second call builds only what has changed.
 
 PYTHON ?= python3
+# Those that test-range looks for.
+PYTHONS ?= $(PYTHON) python3.10 python3.11 python3.12 python3.13 python3.14
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,15 +12,21 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 # Folders count as well: their times tell that a file was removed.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o -print)
+WHEEL = dist/shrew_ema-*.whl
+# Zig links against the glibc of 2014, whichever this machine has. Of itself it would also link its own unwinder in
+# place of the system's: when Python ends a daemon thread inside a call, the one would walk the frames of the other, and
+# crash. Other systems have no such choice, and no such trouble.
+UNWINDER = $(shell cc -print-file-name=libgcc_s.so.1)
+PORTABLE = --zig --compatibility manylinux2014 -- -C link-arg=$(UNWINDER)
 
 # maturin sets this where it belongs. Anywhere else it makes programs that can't be linked.
 unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
-.PHONY: help demo test test-rust test-python lint lint-rust lint-python dev clean tools
+.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python wheel dev clean tools
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo $(VENV)/.package ## train on noisy digits, with and without averages, and draw digits.png
 	@$(BIN)/python examples/digits.py --out "$(CURDIR)/digits.png"
@@ -30,6 +38,9 @@ test-rust: | tools
 
 test-python: $(VENV)/.dev $(VENV)/.package
 	@$(BIN)/python -m pytest
+
+test-range: wheel ## run the Python tests on the wheel with the oldest and the newest NumPy, for each Python here
+	@$(BIN)/python tests/wheel/numpy_range.py $(WHEEL) $(PYTHONS)
 
 lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documentation and dependencies
 	@git status --porcelain >$(VENV)/.status
@@ -57,6 +68,13 @@ lint-python:
 	@$(BIN)/mypy
 	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml shrew_ema
 
+# maturin looks for zig on the PATH.
+wheel: $(VENV)/.wheel ## build the wheel for every Python and Linux into dist, install it and check it
+	@echo "building the wheel: a minute or two the first time"
+	@rm -f $(WHEEL)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" maturin build --quiet --release --out dist $(if $(filter Linux,$(shell uname)),$(PORTABLE))
+	@$(BIN)/python tests/wheel/check.py $(WHEEL)
+
 dev: $(VENV)/.dev $(VENV)/.package ## make .venv, with the package and the tools for work on it
 
 clean: ## remove .venv and everything that was built
@@ -79,7 +97,7 @@ $(VENV)/.made: | tools
 	@$(PIP) install --upgrade 'pip>=25.1' # the first that reads dependency groups
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.made pyproject.toml
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.wheel: $(VENV)/.made pyproject.toml
 	@echo "installing the dependency group $(subst .,,$(@F))"
 	@$(PIP) install --group $(subst .,,$(@F))
 	@touch $@
