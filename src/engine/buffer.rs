@@ -3,8 +3,8 @@
 use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
-use crate::kernel;
 use crate::kernel::view::View;
+use crate::kernel::{self, Store};
 use std::sync::Arc;
 
 /// A tensor of our own, contiguous in logical order.
@@ -125,7 +125,7 @@ impl Buffer {
             let mut narrowed = Vec::new();
             for piece in pieces {
                 narrowed.resize(piece.len(), <P as bytemuck::Zeroable>::zeroed());
-                kernel::narrow(piece, &mut narrowed);
+                kernel::narrow(piece, &mut narrowed, Store::Cached);
                 visit(bytemuck::cast_slice(&narrowed))?;
             }
         });

@@ -15,6 +15,7 @@ use crate::dtype::{Class, DType};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
+use crate::kernel::Store;
 use crate::kernel::view::{View, ViewMut};
 use crate::nonfinite::{NonFinite, Report};
 use std::ops::Range;
@@ -46,6 +47,15 @@ impl HostBackup {
     pub fn get(&self, index: usize) -> &Buffer {
         &self.buffers[self.owners[index]]
     }
+}
+
+/// Calls that write so many elements go past the caches: they hold more than these, and nobody soon reads what is written
+/// to a backup.
+const STREAMED_FROM: usize = 1 << 22;
+
+/// How a call that writes so many elements stores them.
+fn store(elements: usize) -> Store {
+    if elements < STREAMED_FROM { Store::Cached } else { Store::Streamed }
 }
 
 impl Engine {
@@ -174,9 +184,10 @@ impl Engine {
         let (owners, items) = shadows.rows(range.clone());
         items.iter_mut().try_for_each(Buffer::own)?;
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
+        let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();
         self.run_owners(elements, owners, range, (items, horizons), weight, |index, rows, grain| {
-            report.refuse(index, tasks::average(rows, &params(index), alphas, on, grain));
+            report.refuse(index, pass.average(rows, &params(index), grain));
         });
         Ok(())
     }
@@ -210,8 +221,9 @@ impl Engine {
         into.owners.extend_from_slice(&owners[range.clone()]);
         let items = &mut into.buffers[range.clone()];
         let weight = |index: usize| params(index).elements();
+        let store = store(elements);
         self.run_owners(elements, owners, range, (items, 1), weight, |index, buffer, grain| {
-            tasks::copy(&mut buffer[0], &params(index), grain);
+            tasks::copy(&mut buffer[0], &params(index), store, grain);
         });
         Ok(())
     }
@@ -231,8 +243,9 @@ impl Engine {
         let elements = (0..owners.len()).filter(|&index| owners[index] == index).map(weight).sum();
         // Of no size: only the indices are divided.
         let mut items = vec![(); owners.len()];
+        let store = store(elements);
         self.run_owners(elements, owners, 0..owners.len(), (&mut items, 1), weight, |index, _, grain| {
-            tasks::assign(&mut into(index), &from(index).view(), grain);
+            tasks::assign(&mut into(index), &from(index).view(), store, grain);
         });
     }
 
@@ -241,6 +254,7 @@ impl Engine {
     /// # Panics
     /// As [`Engine::write`] does.
     pub fn assign(&self, into: &mut ViewMut<'_>, from: &View<'_>) {
-        self.run(from.elements(), |grain| tasks::assign(into, from, grain));
+        let store = store(from.elements());
+        self.run(from.elements(), |grain| tasks::assign(into, from, store, grain));
     }
 }

@@ -36,10 +36,16 @@ pub fn tensors<T: Send>(
     );
 }
 
-/// Where to cut a tensor of `elements` in two, on the edge of a block; none if it is not to be cut.
-pub fn cut(elements: usize, grain: usize) -> Option<usize> {
-    let middle = (elements / 2).next_multiple_of(BLOCK);
-    (elements > grain && middle < elements).then_some(middle)
+/// Where to cut a range of a tensor's elements in two: on the edge of a block, and where its memory is best cut, at a
+/// multiple of `unit`. None if it is not to be cut.
+pub fn cut(range: Range<usize>, unit: usize, grain: usize) -> Option<usize> {
+    if range.len() <= grain {
+        return None;
+    }
+    let middle = range.start + range.len() / 2;
+    let edge = |of: usize| Some(middle.next_multiple_of(of)).filter(|edge| range.contains(edge) && *edge > range.start);
+    let step = || if unit > 1 { edge(unit) } else { None };
+    edge(unit.saturating_mul(BLOCK)).or_else(step).or_else(|| edge(BLOCK))
 }
 
 #[cfg(test)]
@@ -65,11 +71,21 @@ mod tests {
     }
 
     #[test]
+    fn cuts_fall_on_steps_of_the_memory_where_there_are_any() {
+        assert_eq!(cut(0..100_000, 10, 1000), Some(51_200), "a block of steps");
+        assert_eq!(cut(0..3000, 1000, 1000), Some(2000), "a step");
+        assert_eq!(cut(0..3000, 2900, 1000), Some(2900));
+        assert_eq!(cut(0..3000, 5000, 1000), Some(1536), "a block");
+        assert_eq!(cut(2000..3000, 2000, 100), Some(2560));
+    }
+
+    #[test]
     fn cuts_fall_on_blocks_and_leave_something_on_both_sides() {
-        assert_eq!(cut(1000, 1000), None);
-        assert_eq!(cut(1001, 1000), Some(512));
-        assert_eq!(cut(257, 1), Some(256));
-        assert_eq!(cut(256, 1), None);
-        assert_eq!(cut(0, 0), None);
+        assert_eq!(cut(0..1000, 1, 1000), None);
+        assert_eq!(cut(0..1001, 1, 1000), Some(512));
+        assert_eq!(cut(0..257, 1, 1), Some(256));
+        assert_eq!(cut(0..256, 1, 1), None);
+        assert_eq!(cut(0..0, 1, 0), None);
+        assert_eq!(cut(1024..2048, 1, 512), Some(1536));
     }
 }

@@ -1,8 +1,56 @@
-//! Where the elements of a strided tensor lie: one after the other, and within a memory.
+//! Where the elements of a tensor lie: one after the other or strided, and within a memory.
 
-use crate::descriptor;
-use crate::dtype::Element;
+use crate::descriptor::{self, Shape};
+use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
+use smallvec::SmallVec;
+
+/// The shape of a tensor and how its elements lie in memory, worked out once for any number of views.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    shape: Shape,
+    strides: SmallVec<[isize; 6]>,
+    pub(super) elements: usize,
+    contiguous: bool,
+}
+
+impl Layout {
+    /// The element with index `i` lies `Σ i[k] * strides[k]` elements after the first one. None if there are more elements
+    /// than memory can hold.
+    ///
+    /// # Panics
+    /// Unless there is a stride for each dimension.
+    pub fn new(dtype: DType, shape: &[usize], strides: &[isize]) -> Option<Self> {
+        assert_eq!(shape.len(), strides.len(), "a stride for each dimension");
+        let elements = descriptor::elements(dtype, shape)?;
+        let contiguous = elements == 0 || contiguous(shape, strides);
+        Some(Self { shape: shape.into(), strides: strides.into(), elements, contiguous })
+    }
+
+    /// The extent of each dimension.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The steps in memory, in elements.
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// The strides, unless the elements lie one after the other.
+    #[inline]
+    pub(super) fn steps(&self) -> Option<&[isize]> {
+        if self.contiguous { None } else { Some(&self.strides) }
+    }
+}
 
 /// Whether elements so strided lie one after the other.
 pub fn contiguous(shape: &[usize], strides: &[isize]) -> bool {
@@ -12,6 +60,19 @@ pub fn contiguous(shape: &[usize], strides: &[isize]) -> bool {
         let fits = extent == 1 || stride == expected;
         expected *= extent as isize;
         fits
+    })
+}
+
+/// Whether elements so strided surely share no memory: each step goes over all that those within it span.
+pub fn apart(shape: &[usize], strides: &[isize]) -> bool {
+    let steps = shape.iter().zip(strides).filter(|&(&extent, _)| extent > 1);
+    let mut steps: SmallVec<[_; 6]> = steps.map(|(&extent, &stride)| (stride.unsigned_abs(), extent)).collect();
+    steps.sort_unstable();
+    let mut span = 1;
+    steps.into_iter().all(|(stride, extent)| {
+        let over = stride >= span;
+        span += stride * (extent - 1);
+        over
     })
 }
 

@@ -46,6 +46,19 @@ impl<S: Shadow> Blend<S> {
     }
 }
 
+impl Blend<f64> {
+    /// The weights rounded to the type of an average.
+    #[inline]
+    pub fn rounded<S: Shadow>(self) -> Blend<S> {
+        match self {
+            Blend::Keep => Blend::Keep,
+            Blend::Near { a, d } => Blend::Near { a: S::weight(a), d: S::weight(d) },
+            Blend::Far { b, a } => Blend::Far { b: S::weight(b), a: S::weight(a) },
+            Blend::Copy => Blend::Copy,
+        }
+    }
+}
+
 /// `s + a(p - s)`: multiplied and added in two roundings, so that every machine gives the same bits.
 #[inline(always)]
 pub fn near<S: Shadow>(s: S, p: S, a: S) -> S {

@@ -1,12 +1,17 @@
 //! A tensor's memory, typed: however it is strided, its elements are read and written in logical (C) order.
 
-use super::layout::{contiguous, inside};
-use crate::descriptor::{self, Descriptor, Shape};
+use super::BLOCK;
+use super::layout::{Layout, contiguous, inside};
+use super::part::Part;
+use super::walk::{PIECE, Walk};
+use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// A tensor's memory, to read.
@@ -18,7 +23,7 @@ use std::ptr::NonNull;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    data: NonNull<u8>,
+    pub(super) data: NonNull<u8>,
     dtype: DType,
     elements: usize,
     /// None for a plain slice, whose only extent is `elements`.
@@ -56,6 +61,16 @@ impl<'a> View<'a> {
         let elements = descriptor::elements(dtype, shape).expect("a tensor larger than memory");
         let strides = (elements > 0 && !contiguous(shape, strides)).then_some(strides);
         Self { data, dtype, elements, shape: Some(shape), strides, memory: PhantomData }
+    }
+
+    /// A view of raw memory that is laid out as has been worked out before.
+    ///
+    /// # Safety
+    /// As for [`View::from_raw`]; the layout has to be one of this dtype.
+    #[inline]
+    pub unsafe fn from_layout(data: NonNull<u8>, dtype: DType, layout: &'a Layout) -> Self {
+        let (elements, strides) = (layout.elements(), layout.steps());
+        Self { data, dtype, elements, shape: Some(layout.shape()), strides, memory: PhantomData }
     }
 
     /// A contiguous tensor at the start of `words`, whose bytes are taken as `dtype`.
@@ -139,60 +154,86 @@ impl<'a> View<'a> {
         Some(unsafe { std::slice::from_raw_parts(self.data.cast::<T>().as_ptr(), self.elements) })
     }
 
+    /// Calls `visit(start, values)` for piece after piece of a range of the elements, in whatever order suits the memory:
+    /// each piece has some that follow each other in logical order, from number `start` on.
+    ///
+    /// # Panics
+    /// Unless `T` is as wide as the dtype and there are such elements.
+    pub fn pieces<T: Element>(&self, range: Range<usize>, mut visit: impl FnMut(usize, &[T])) {
+        if let Some(slice) = self.as_slice() {
+            return visit(range.start, &slice[range]);
+        }
+        let walk = self.walk(&range);
+        let data = self.data.cast::<T>().as_ptr();
+        let tiled = walk.tiled(&range);
+        let mut piece = [MaybeUninit::uninit(); PIECE];
+        for range in [range.start..tiled.start, tiled.end..range.end] {
+            if walk.plain() >= BLOCK {
+                let mut at = range.start;
+                walk.runs(range, |offset, _, count| {
+                    // SAFETY: the run is one of elements of this tensor, which the constructors promise to be readable,
+                    // aligned and initialised for 'a, and of this width; its stride is 1.
+                    visit(at, unsafe { std::slice::from_raw_parts(data.offset(offset), count) });
+                    at += count;
+                });
+                continue;
+            }
+            for at in range.clone().step_by(PIECE) {
+                let mut places = &mut piece[..];
+                walk.runs(at..range.end.min(at + PIECE), |offset, stride, count| {
+                    let (run, rest) = std::mem::take(&mut places).split_at_mut(count);
+                    places = rest;
+                    for (i, place) in run.iter_mut().enumerate() {
+                        // SAFETY: `runs` gives only offsets of elements of this tensor, as above.
+                        place.write(unsafe { *data.offset(offset + i as isize * stride) });
+                    }
+                });
+                // SAFETY: as many have been written as there are in the range.
+                visit(at, unsafe { written(&piece, PIECE.min(range.end - at)) });
+            }
+        }
+        walk.tiles(tiled, |tile| {
+            tile.each(|at, offset| {
+                // SAFETY: `tiles` gives only offsets of elements of this tensor, as above.
+                piece[at].write(unsafe { *data.offset(offset) });
+            });
+            // SAFETY: each element of the tile has been written.
+            let values = unsafe { written(&piece, tile.elements()) };
+            tile.stretches(walk.unit, |start, part| visit(start, &values[part]));
+        });
+    }
+
     /// Copies the elements from number `start` on, in logical order, until `into` is full.
     ///
     /// # Panics
     /// Unless `T` is as wide as the dtype and there are that many elements.
     pub fn gather<T: Element>(&self, start: usize, into: &mut [T]) {
-        if let Some(slice) = self.as_slice() {
-            return into.copy_from_slice(&slice[start..][..into.len()]);
-        }
-        let data = self.data.cast::<T>().as_ptr();
-        let mut into = into;
-        self.runs(start, into.len(), |offset, stride, count| {
-            let (run, rest) = std::mem::take(&mut into).split_at_mut(count);
-            for (i, value) in run.iter_mut().enumerate() {
-                // SAFETY: `runs` gives only offsets of elements of this tensor, which the constructors promise to be
-                // readable and aligned, and of this width.
-                *value = unsafe { *data.offset(offset + i as isize * stride) };
-            }
-            into = rest;
-        });
+        let end = start.checked_add(into.len()).expect("elements outside the tensor");
+        self.pieces(start..end, |at, values| into[at - start..][..values.len()].copy_from_slice(values));
     }
 
-    fn check_width<T: Element>(&self) {
+    /// How many elements, or a multiple of it, a range should begin with and end after: of such ranges most of the work can
+    /// be done in the order of the memory.
+    pub fn unit(&self) -> usize {
+        self.strides.map_or(1, |strides| Walk::new(self.shape(), strides).unit)
+    }
+
+    pub(super) fn check_width<T: Element>(&self) {
         assert_eq!(size_of::<T>(), self.dtype.size(), "{} read as {}", self.dtype, T::DTYPE);
     }
 
-    /// Calls `visit(offset, stride, count)` for each run along the last dimension in `start..start + count`.
-    fn runs(&self, start: usize, count: usize, mut visit: impl FnMut(isize, isize, usize)) {
-        assert!(start.checked_add(count).is_some_and(|end| end <= self.elements), "elements outside the tensor");
-        let shape = self.shape();
-        let Some(strides) = self.strides else { return visit(start as isize, 1, count) };
-        // Strides are kept only where there is at least one dimension: a scalar is contiguous.
-        let last = shape.len() - 1;
-        let mut at = Shape::from_elem(0, shape.len());
-        let mut rest = start;
-        for axis in (0..shape.len()).rev() {
-            at[axis] = rest % shape[axis];
-            rest /= shape[axis];
-        }
-        let mut left = count;
-        while left > 0 {
-            let offset = at.iter().zip(strides).map(|(&i, &stride)| i as isize * stride).sum();
-            let run = left.min(shape[last] - at[last]);
-            visit(offset, strides[last], run);
-            left -= run;
-            at[last] += run;
-            for axis in (1..shape.len()).rev() {
-                if at[axis] < shape[axis] {
-                    break;
-                }
-                at[axis] = 0;
-                at[axis - 1] += 1;
-            }
-        }
+    /// How to walk through a strided tensor.
+    pub(super) fn walk(&self, range: &Range<usize>) -> Walk {
+        assert!(range.start <= range.end && range.end <= self.elements, "elements outside the tensor");
+        Walk::new(self.shape(), self.strides.unwrap_or(&[]))
     }
+}
+
+/// # Safety
+/// The first `count` of the piece must have been written.
+unsafe fn written<T>(piece: &[MaybeUninit<T>; PIECE], count: usize) -> &[T] {
+    // SAFETY: what has been written is a value of T, as the caller promises.
+    unsafe { std::slice::from_raw_parts(piece[..count].as_ptr().cast(), count) }
 }
 
 impl<'a, T: Element> From<&'a [T]> for View<'a> {
@@ -222,6 +263,15 @@ impl<'a> ViewMut<'a> {
         Self { inner: unsafe { View::from_raw(data, dtype, shape, strides) }, memory: PhantomData }
     }
 
+    /// A writable view of raw memory, laid out as in [`View::from_layout`].
+    ///
+    /// # Safety
+    /// As for [`ViewMut::from_raw`]; the layout has to be one of this dtype.
+    pub unsafe fn from_layout(data: NonNull<u8>, dtype: DType, layout: &'a Layout) -> Self {
+        // SAFETY: as above.
+        Self { inner: unsafe { View::from_layout(data, dtype, layout) }, memory: PhantomData }
+    }
+
     /// A writable view of a part of `memory`, laid out as in [`View::strided`].
     ///
     /// # Errors
@@ -248,42 +298,9 @@ impl<'a> ViewMut<'a> {
         self.inner
     }
 
-    /// The elements, if they lie one after the other.
-    ///
-    /// # Panics
-    /// Unless `T` is as wide as the dtype.
-    pub fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
-        self.inner.check_width::<T>();
-        if self.inner.strides.is_some() {
-            return None;
-        }
-        if self.inner.elements == 0 {
-            return Some(&mut []);
-        }
-        // SAFETY: as in `View::as_slice`, and the borrow is exclusive: the constructors take the memory so, and this
-        // call takes the view so.
-        Some(unsafe { std::slice::from_raw_parts_mut(self.inner.data.cast::<T>().as_ptr(), self.inner.elements) })
-    }
-
-    /// Copies `from` into the elements from number `start` on, in logical order.
-    ///
-    /// # Panics
-    /// Unless `T` is as wide as the dtype and there are that many elements.
-    pub fn scatter<T: Element>(&mut self, start: usize, from: &[T]) {
-        if let Some(slice) = self.as_mut_slice() {
-            return slice[start..][..from.len()].copy_from_slice(from);
-        }
-        let data = self.inner.data.cast::<T>().as_ptr();
-        let mut from = from;
-        self.inner.runs(start, from.len(), |offset, stride, count| {
-            let (run, rest) = from.split_at(count);
-            for (i, &value) in run.iter().enumerate() {
-                // SAFETY: `runs` gives only offsets of elements of this tensor, which the constructors promise to be
-                // writable and aligned, and of this width.
-                unsafe { *data.offset(offset + i as isize * stride) = value };
-            }
-            from = rest;
-        });
+    /// All of it, to be written in parts.
+    pub fn part(&mut self) -> Part<'_> {
+        Part::whole(self)
     }
 }
 
@@ -300,59 +317,6 @@ impl<'a, T: Element> From<&'a mut [T]> for ViewMut<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Logical order, the slow and obvious way.
-    fn naive(memory: &[u16], first: usize, shape: [usize; 3], strides: [isize; 3]) -> Vec<u16> {
-        let mut out = Vec::new();
-        for i in 0..shape[0] as isize {
-            for j in 0..shape[1] as isize {
-                for k in 0..shape[2] as isize {
-                    let at = first as isize + i * strides[0] + j * strides[1] + k * strides[2];
-                    out.push(memory[at as usize]);
-                }
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn every_order_is_walked_in_logical_order_from_every_start() {
-        let memory: Vec<u16> = (0..200).collect();
-        for (first, strides) in [
-            (0, [12, 4, 1]),
-            (0, [1, 3, 15]),
-            (199, [-50, -7, -1]),
-            (100, [-20, 3, -1]),
-            (7, [0, 0, 0]),
-            (0, [50, 9, 2]),
-        ] {
-            let shape = [3, 5, 4];
-            let view = View::strided(&memory, first, &shape, &strides).unwrap();
-            let expected = naive(&memory, first, shape, strides);
-            for start in 0..=60 {
-                for end in start..=60 {
-                    let mut out = vec![0_u16; end - start];
-                    view.gather(start, &mut out);
-                    assert_eq!(out, expected[start..end], "{strides:?} {start}..{end}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn scatter_writes_where_gather_reads() {
-        let shape = [3, 5, 4];
-        let strides = [-60, 1, 10];
-        let mut memory = vec![0_u16; 200];
-        let values: Vec<u16> = (1..=60).collect();
-        let mut view = ViewMut::strided(&mut memory, 150, &shape, &strides).unwrap();
-        view.scatter(0, &values[..17]);
-        view.scatter(17, &values[17..]);
-        let mut back = vec![0; 60];
-        view.as_view().gather(0, &mut back);
-        assert_eq!(back, values);
-        assert_eq!(memory.iter().filter(|&&x| x != 0).count(), 60, "and nowhere else");
-    }
 
     #[test]
     fn a_layout_that_leaves_its_memory_is_refused() {
@@ -373,12 +337,6 @@ mod tests {
     #[should_panic(expected = "does not fit")]
     fn a_view_larger_than_its_words_panics() {
         View::over(&[], DType::F64, &[1 << 61]);
-    }
-
-    #[test]
-    #[should_panic(expected = "elements outside the tensor")]
-    fn reading_past_the_end_panics() {
-        View::strided(&[1_u8, 2, 3, 4], 0, &[2], &[2]).unwrap().gather(1, &mut [0_u8; 2]);
     }
 
     #[test]

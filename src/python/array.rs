@@ -1,9 +1,9 @@
 //! One NumPy array: in, what it is and where its memory lies; out, a read-only snapshot of an average.
 
-use crate::descriptor::{Shape, elements};
 use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Error;
+use crate::kernel::Layout;
 use crate::kernel::view::{View, ViewMut};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, PyArray_CheckExact,
@@ -40,8 +40,7 @@ pub enum Role {
 pub struct Tensor {
     data: NonNull<u8>,
     pub dtype: DType,
-    pub shape: Shape,
-    strides: SmallVec<[isize; 6]>,
+    layout: Layout,
     pub access: Access,
     /// The array made of a scalar, whose memory would be gone with it.
     made: Option<Py<PyUntypedArray>>,
@@ -57,8 +56,7 @@ impl Default for Tensor {
         Self {
             data: NonNull::dangling(),
             dtype: DType::F64,
-            shape: SmallVec::from_elem(0, 1),
-            strides: SmallVec::from_elem(1, 1),
+            layout: Layout::new(DType::F64, &[0], &[1]).expect("nothing fits into memory"),
             access: Access::ReadOnly,
             made: None,
         }
@@ -124,11 +122,11 @@ impl Tensor {
         let Some(dtype) = dtype(array, fields.descr) else {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
-        let layout = |problem: &str| {
+        let refuse = |problem: &str| {
             PyErr::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
         };
         if fields.flags & NPY_ARRAY_ALIGNED == 0 {
-            return Err(layout("is not aligned in memory: copy it with np.array(...)"));
+            return Err(refuse("is not aligned in memory: copy it with np.array(...)"));
         }
         let dimensions = usize::try_from(fields.nd).unwrap_or(0);
         let (shape, strides) = if dimensions == 0 {
@@ -143,20 +141,9 @@ impl Tensor {
                 )
             }
         };
-        if elements(dtype, shape).is_none() {
-            return Err(layout("has more elements than memory can hold"));
-        }
-        self.shape.clear();
-        self.shape.extend_from_slice(shape);
-        self.strides.clear();
-        let size = dtype.size() as isize;
-        for (&extent, &bytes) in shape.iter().zip(strides) {
-            if extent > 1 && bytes % size != 0 {
-                return Err(layout(
-                    "has strides that are not multiples of its element size: copy it with np.array(...)",
-                ));
-            }
-            self.strides.push(bytes / size);
+        // Mostly the array is laid out as it was before.
+        if dtype != self.dtype || !is_laid_out(&self.layout, dtype.size(), shape, strides) {
+            self.layout = layout(dtype, shape, strides).map_err(refuse)?;
         }
         self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
         self.dtype = dtype;
@@ -164,9 +151,14 @@ impl Tensor {
         Ok(())
     }
 
+    /// The extent of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        self.layout.shape()
+    }
+
     /// How many elements there are.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        self.layout.elements()
     }
 
     /// The array's memory, to read.
@@ -175,7 +167,7 @@ impl Tensor {
     /// Since the array was read, neither it nor its memory may have gone or changed its layout, nor may they during 'a.
     pub unsafe fn view(&self) -> View<'_> {
         // SAFETY: NumPy's own description of its memory, which is as it was: the caller says so.
-        unsafe { View::from_raw(self.data, self.dtype, &self.shape, &self.strides) }
+        unsafe { View::from_layout(self.data, self.dtype, &self.layout) }
     }
 
     /// The array's memory, to write.
@@ -184,8 +176,27 @@ impl Tensor {
     /// As for [`Tensor::view`]; the array has to be writable, and nobody else may hold a view of its memory.
     pub unsafe fn view_mut(&self) -> ViewMut<'_> {
         // SAFETY: as in `view`; the caller promises to be alone.
-        unsafe { ViewMut::from_raw(self.data, self.dtype, &self.shape, &self.strides) }
+        unsafe { ViewMut::from_layout(self.data, self.dtype, &self.layout) }
     }
+}
+
+/// Whether a layout is that of an array with this shape and these strides in bytes.
+#[inline]
+fn is_laid_out(layout: &Layout, size: usize, shape: &[usize], strides: &[isize]) -> bool {
+    let axes = || shape.iter().zip(strides).zip(layout.shape().iter().zip(layout.strides()));
+    layout.shape().len() == shape.len()
+        && axes().all(|((n, bytes), (known, stride))| n == known && *bytes == stride * size as isize)
+}
+
+/// The layout of an array with this shape and these strides in bytes; else what is wrong with it.
+#[cold]
+fn layout(dtype: DType, shape: &[usize], strides: &[isize]) -> Result<Layout, &'static str> {
+    let size = dtype.size() as isize;
+    if shape.iter().zip(strides).any(|(&extent, &bytes)| extent > 1 && bytes % size != 0) {
+        return Err("has strides that are not multiples of its element size: copy it with np.array(...)");
+    }
+    let strides: SmallVec<[isize; 6]> = strides.iter().map(|&bytes| bytes / size).collect();
+    Layout::new(dtype, shape, &strides).ok_or("has more elements than memory can hold")
 }
 
 fn refused(name: &str, found: &str, valid: &str) -> PyErr {

@@ -37,7 +37,7 @@ impl Backend for PythonModel {
     type Backup = HostBackup;
 
     fn describe(&self, params: &[Tensor], each: Visit<'_>) -> Result<()> {
-        params.iter().enumerate().try_for_each(|(index, tensor)| each(index, tensor.dtype, &tensor.shape))
+        params.iter().enumerate().try_for_each(|(index, tensor)| each(index, tensor.dtype, tensor.shape()))
     }
 
     fn writable(&self, params: &[Tensor]) -> Result<()> {

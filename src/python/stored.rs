@@ -127,7 +127,7 @@ impl Column {
     }
 
     fn stored(&self) -> Stored {
-        let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype, &tensor.shape));
+        let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype, tensor.shape()));
         self.names.iter().cloned().zip(described).collect()
     }
 

@@ -1,0 +1,88 @@
+//! Stores that go past the caches, for large copies: the memory that they write is not read before it is overwritten.
+
+use crate::dtype::Element;
+
+/// Whether what is written stays in the caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// It does: right for what fits into them.
+    Cached,
+    /// It goes past them, where the architecture has a way to.
+    Streamed,
+}
+
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+
+/// How many elements come before the first one that begins a line.
+#[inline(always)]
+pub(super) fn first_line<T: Element>(into: &[T]) -> usize {
+    let address = into.as_ptr().addr();
+    (address.next_multiple_of(LINE) - address) / size_of::<T>()
+}
+
+/// Copies bit for bit.
+///
+/// # Panics
+/// Unless both have the same length.
+pub(super) fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
+    match store {
+        Store::Cached => into.copy_from_slice(from),
+        Store::Streamed => {
+            let head = first_line(into).min(into.len());
+            let (from_head, from) = from.split_at(head);
+            let (into_head, into) = into.split_at_mut(head);
+            into_head.copy_from_slice(from_head);
+            stream(from, into);
+            fence();
+        }
+    }
+}
+
+/// Copies whole lines past the caches, and what does not begin or fill one as usual. [`fence`] has to follow.
+///
+/// # Panics
+/// Unless both have the same length.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+    assert_eq!(from.len(), into.len(), "from and into differ in length");
+    let lines = if into.as_ptr().addr() % LINE == 0 { size_of_val(into) / LINE } else { 0 };
+    let (source, target) = (from.as_ptr().cast::<__m128i>(), into.as_mut_ptr().cast::<__m128i>());
+    for line in 0..lines {
+        // SAFETY: both are as long as so many lines of four such words, the target is aligned, and SSE2, which these
+        // instructions are of, is a part of x86-64.
+        unsafe {
+            let words = [0, 1, 2, 3].map(|word| _mm_loadu_si128(source.add(4 * line + word)));
+            for (word, value) in words.into_iter().enumerate() {
+                _mm_stream_si128(target.add(4 * line + word), value);
+            }
+        }
+    }
+    let done = lines * LINE / size_of::<T>();
+    into[done..].copy_from_slice(&from[done..]);
+}
+
+/// Makes streamed stores visible to other threads before whatever this one stores next.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn fence() {
+    // SAFETY: SSE, which this instruction is of, is a part of x86-64.
+    unsafe { std::arch::x86_64::_mm_sfence() }
+}
+
+/// Copies; there is no other way here.
+///
+/// # Panics
+/// Unless both have the same length.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
+    into.copy_from_slice(from);
+}
+
+/// Nothing has to be waited for here.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn fence() {}
