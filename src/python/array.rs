@@ -183,9 +183,13 @@ impl Tensor {
 /// Whether a layout is that of an array with this shape and these strides in bytes.
 #[inline]
 fn is_laid_out(layout: &Layout, size: usize, shape: &[usize], strides: &[isize]) -> bool {
-    let axes = || shape.iter().zip(strides).zip(layout.shape().iter().zip(layout.strides()));
-    layout.shape().len() == shape.len()
-        && axes().all(|((n, bytes), (known, stride))| n == known && *bytes == stride * size as isize)
+    let (known, steps) = (layout.shape(), layout.strides());
+    let axes = shape.len();
+    // By hand, as comparing two slices is a call, and this is done for each array at each call.
+    axes == known.len()
+        && axes == strides.len()
+        && axes == steps.len()
+        && (0..axes).all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis] * size as isize)
 }
 
 /// The layout of an array with this shape and these strides in bytes; else what is wrong with it.
