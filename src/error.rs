@@ -1,7 +1,9 @@
 //! What can go wrong: every refusal names the argument or the tensor, the value found, and what is valid.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -96,10 +98,10 @@ pub enum Error {
         advice: &'static str,
     },
     /// A file can't be written, or is not a checkpoint that can be loaded here.
-    #[error("{path}: {problem}")]
+    #[error("{}: {problem}", FileName(.path.as_os_str()))]
     Checkpoint {
         /// The file.
-        path: String,
+        path: PathBuf,
         /// What is wrong with it.
         problem: String,
         /// The system's number of the error, where it was the system that refused.
@@ -219,6 +221,21 @@ impl fmt::Display for Tuple<'_> {
             write!(f, "{n}")?;
         }
         f.write_str(if self.0.len() == 1 { ",)" } else { ")" })
+    }
+}
+
+/// The name of a file as text: it may have bytes that are none, and with these replaced it would be another name.
+pub(crate) struct FileName<'a>(pub &'a OsStr);
+
+impl fmt::Display for FileName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.as_encoded_bytes().utf8_chunks() {
+            f.write_str(chunk.valid())?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
     }
 }
 

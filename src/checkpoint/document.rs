@@ -16,7 +16,7 @@ use std::fmt::Display;
 const VERSION: u64 = 1;
 
 /// What is kept of one horizon beside its averages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     version: u64,
@@ -44,7 +44,7 @@ pub struct Document {
 }
 
 /// A number to the last bit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 struct Hex(f64);
 
@@ -141,32 +141,59 @@ pub fn check_set(documents: &[Document]) -> Result<()> {
 pub type Stored = HashMap<String, Descriptor>;
 
 /// The books that the documents of one save describe, with the tensors in the order of `names` if any are given, once
-/// they have been found to agree with what is stored for each horizon.
-pub fn ledger(documents: &[&Document], stored: &[Stored], names: Option<&[String]>) -> Result<Ledger> {
-    let first = documents[0];
-    if let Some(document) = documents.iter().find(|document| document.horizon >= document.horizons) {
-        return Err(damaged(format_args!("horizon {} of {} can't be", document.horizon, document.horizons)));
+/// they have been found to agree with what is stored for each horizon. A problem comes with the place of the document that
+/// has it, among these.
+pub fn ledger(
+    documents: &[&Document],
+    stored: &[Stored],
+    names: Option<&[String]>,
+) -> std::result::Result<Ledger, (usize, Problem)> {
+    for (place, document) in documents.iter().enumerate() {
+        let (horizon, horizons) = (document.horizon, document.horizons);
+        if horizon >= horizons {
+            return Err((place, damaged(format_args!("horizon {horizon} of {horizons} can't be"))));
+        }
     }
+    // But for the schedules, which were found to be some, and the shares, what the documents say is the same in all.
+    let mut ledger = described(documents, &stored[0], names).map_err(|problem| (0, problem))?;
+    let rounded_to = documents[0].rounded_to().map_err(|problem| (0, problem))?;
+    for (place, stored) in stored.iter().enumerate() {
+        check_stored(&ledger, stored, rounded_to).map_err(|problem| (place, problem))?;
+    }
+    let strange = |share: &Hex| share.0.is_nan() || share.0 > 0.0;
+    let is_strange = |document: &&Document| strange(&document.log_share) || strange(&document.log_window);
+    let place = documents.iter().position(is_strange).unwrap_or(0);
+    resumed(&mut ledger, documents).map_err(|problem| (place, problem))?;
+    Ok(ledger)
+}
+
+/// Books that begin, over the tensors of these documents.
+fn described(documents: &[&Document], stored: &Stored, names: Option<&[String]>) -> Result<Ledger> {
+    let first = documents[0];
     let tensors = arranged(&first.tensors, names)?;
     let mut descriptors = Vec::with_capacity(tensors.len());
     for (name, dtype) in &tensors {
         let dtype = DType::named(dtype).ok_or_else(|| damaged(format_args!("\"{name}\" is of dtype {dtype}")))?;
-        let Some(found) = stored[0].get(*name) else { return content(format_args!("lacks the average of \"{name}\"")) };
+        let Some(found) = stored.get(*name) else { return content(format_args!("lacks the average of \"{name}\"")) };
         descriptors.push(Descriptor { dtype, shape: found.shape.clone() });
     }
     let names = tensors.iter().map(|&(name, _)| name.clone()).collect();
-    let mut ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
-    let rounded_to = first.rounded_to()?;
-    if let Some(dtype) = rounded_to.filter(|&dtype| narrower(&ledger, dtype).is_some()) {
-        return Err(damaged(format_args!("averages can't have been rounded to {dtype}")));
+    let ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
+    match first.rounded_to()?.filter(|&dtype| narrower(&ledger, dtype).is_some()) {
+        Some(dtype) => Err(damaged(format_args!("averages can't have been rounded to {dtype}"))),
+        None => Ok(ledger),
     }
-    stored.iter().try_for_each(|stored| check_stored(&ledger, stored, rounded_to))?;
+}
 
-    let places: HashMap<_, _> = tensors.iter().enumerate().map(|(place, &(name, _))| (&name[..], place)).collect();
+/// Brings books to where those of the documents were.
+fn resumed(ledger: &mut Ledger, documents: &[&Document]) -> Result<()> {
+    let first = documents[0];
+    let names = ledger.names().to_vec();
+    let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
     let place = |name: &String| places.get(&name[..]).copied().ok_or_else(|| damaged(format_args!("no \"{name}\"")));
     let owners = owners(&first.ties, ledger.descriptors(), place)?;
     ledger.tie(owners).map_err(damaged)?;
-    let mut skipped = vec![0; tensors.len()];
+    let mut skipped = vec![0; names.len()];
     for (name, count) in &first.skipped {
         // In another order, another one of tied tensors may be the first.
         let owner = ledger.owners()[place(name)?];
@@ -185,7 +212,7 @@ pub fn ledger(documents: &[&Document], stored: &[Stored], names: Option<&[String
     if ledger.num_updates() != first.num_updates {
         return Err(damaged(format_args!("{} averages after {} calls can't be", first.num_updates, first.step)));
     }
-    Ok(ledger)
+    Ok(())
 }
 
 /// The tensors in another order.
@@ -240,14 +267,34 @@ fn config(documents: &[&Document]) -> error::Result<Config> {
 impl Document {
     /// Whether this is a horizon of the same save.
     pub fn is_of_save(&self, other: &Document) -> bool {
-        let like_other = Document {
-            horizon: other.horizon,
-            schedule: other.schedule.clone(),
-            log_share: other.log_share,
-            log_window: other.log_window,
-            ..self.clone()
-        };
-        like_other == *other
+        self.shared() == other.shared()
+    }
+
+    /// All that does not depend on the horizon.
+    fn shared(&self) -> impl PartialEq + '_ {
+        // Without `..`, so that a new field is thought of here.
+        let Document {
+            version,
+            horizon: _,
+            horizons,
+            schedule: _,
+            start,
+            every,
+            shadow_dtype,
+            nonfinite,
+            step,
+            num_updates,
+            warmed,
+            log_share: _,
+            log_window: _,
+            tensors,
+            ties,
+            skipped,
+            set,
+            rounded_to,
+        } = self;
+        let settings = (version, horizons, start, every, shadow_dtype, nonfinite, rounded_to);
+        (settings, (step, num_updates, warmed, skipped), (tensors, ties, set))
     }
 
     /// The names of the parameters, in their order.

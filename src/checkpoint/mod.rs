@@ -25,7 +25,6 @@ use crate::engine::Buffer;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 pub(crate) use problem::Problem;
-use problem::content;
 use read::Opened;
 use std::path::{Path, PathBuf};
 
@@ -50,14 +49,16 @@ pub fn save(
     let rounded_to = dtype.filter(|&dtype| ledger.dtypes().iter().any(|&own| document::kept(own, Some(dtype)) != own));
     let horizons = ledger.horizons();
     let set = (horizons > 1).then(set::id);
+    let files = set::files(path, horizons).map_err(|problem| problem.at(path))?;
     if set.is_some() {
         set::finish(path, horizons);
     }
     let mut drafts = Vec::new();
-    for (horizon, path) in set::files(path, horizons).map_err(|problem| problem.at(path))?.into_iter().enumerate() {
+    for (horizon, path) in files.into_iter().enumerate() {
         let at = |problem: Problem| problem.at(&path);
         // The folder of the process may become another one meanwhile.
         let target = atomic::target(&path).and_then(|target| Ok(std::path::absolute(target)?)).map_err(at)?;
+        atomic::check_replaceable(&target).map_err(at)?;
         atomic::clean(&target);
         let export = |index| export(horizon, index);
         let draft = write::draft(target, ledger, horizon, (rounded_to, set.as_deref()), &export, watch).map_err(at)?;
@@ -65,7 +66,7 @@ pub fn save(
     }
     // All are on the disk before the first takes its place, and no two saves take places in turns. Once one has, the
     // rest are kept whatever happens: the next load or save finds them.
-    let _turn = atomic::turn(path);
+    let _turn = atomic::turn(drafts[0].1.target());
     let complete = |(horizon, (path, draft)): (usize, (PathBuf, atomic::Draft))| {
         draft.complete(horizon > 0).map_err(|problem| problem.at(&path))
     };
@@ -106,7 +107,6 @@ pub(crate) fn check_rounding(ledger: &Ledger, dtype: Option<DType>) -> Result<()
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint {
-    path: PathBuf,
     files: Vec<Opened>,
     rounded: bool,
 }
@@ -119,7 +119,7 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_host(path)?;
-        Ok(Self { path: path.to_owned(), files: set::open(path)?, rounded: false })
+        Ok(Self { files: set::open(path)?, rounded: false })
     }
 
     /// Takes averages that were rounded when they were saved as they are. Going on from these is another training than
@@ -136,13 +136,14 @@ impl Checkpoint {
 
     /// The books, with the tensors in the order of `names` if any are given.
     pub(crate) fn ledger(&self, names: Option<&[String]>) -> Result<Ledger> {
-        let at = |problem: Problem| problem.at(&self.path);
-        if let Some(dtype) = self.files[0].document.rounded_to().map_err(at)?.filter(|_| !self.rounded) {
+        let at = |(place, problem): (usize, Problem)| problem.at(&self.files[place].path);
+        let rounded_to = self.files[0].document.rounded_to().map_err(|problem| at((0, problem)))?;
+        if let Some(dtype) = rounded_to.filter(|_| !self.rounded) {
             let problem = format!(
                 "holds averages that were rounded to {dtype}, which is not where the training was: resume=False \
                  (in Rust, accept_rounded()) takes them as they are"
             );
-            return Err(at(Problem::Content(problem)));
+            return Err(at((0, Problem::Content(problem))));
         }
         let documents: Vec<_> = self.files.iter().map(|file| &file.document).collect();
         let stored: Vec<_> = self.files.iter().map(Opened::stored).collect();
@@ -151,17 +152,18 @@ impl Checkpoint {
 
     /// The averages that these books are on: for each tensor those of its horizons.
     pub(crate) fn averages(self, ledger: &Ledger, watch: Watch<'_>) -> Result<Vec<Buffer>> {
-        let mut columns = Vec::new();
+        let (mut paths, mut columns) = (Vec::new(), Vec::new());
         for file in self.files {
-            let values =
-                file.values(ledger.names(), ledger.dtypes(), watch).map_err(|problem| problem.at(&self.path))?;
+            let path = file.path.clone();
+            let values = file.values(ledger.names(), ledger.dtypes(), watch).map_err(|problem| problem.at(&path))?;
             columns.push(values.into_iter());
+            paths.push(path);
         }
         let mut averages = Vec::with_capacity(ledger.names().len() * columns.len());
         for _ in ledger.names() {
             averages.extend(columns.iter_mut().filter_map(Iterator::next));
         }
-        check_ties(ledger, &averages).map_err(|problem| problem.at(&self.path))?;
+        check_ties(ledger, &averages).map_err(|(horizon, problem)| problem.at(&paths[horizon]))?;
         Ok(averages)
     }
 
@@ -169,7 +171,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Names`], [`Error::DType`] or [`Error::Shape`] if these are not the parameters that were averaged;
-    /// [`Error::Checkpoint`] if the averages were rounded or can't be read.
+    /// [`Error::Overlap`] if two share memory and are not the same; [`Error::Checkpoint`] if the averages were rounded or
+    /// can't be read.
     pub fn resume<B: Backend>(
         self,
         backend: B,
@@ -193,14 +196,16 @@ impl Checkpoint {
     }
 }
 
-/// Whether tied names have one average between them, to the last bit.
-pub(crate) fn check_ties(ledger: &Ledger, averages: &[Buffer]) -> problem::Result<()> {
+/// Whether tied names have one average between them, to the last bit; if not, also the horizon that has two.
+pub(crate) fn check_ties(ledger: &Ledger, averages: &[Buffer]) -> std::result::Result<(), (usize, Problem)> {
     let spec = ledger.spec();
     for (index, &owner) in spec.owners.iter().enumerate().filter(|&(index, &owner)| index != owner) {
         let row = |index: usize| &averages[index * spec.horizons..][..spec.horizons];
-        if row(index) != row(owner) {
+        let differs = row(index).iter().zip(row(owner)).position(|(a, b)| a != b);
+        if let Some(horizon) = differs {
             let (a, b) = (&ledger.names()[owner], &ledger.names()[index]);
-            return content(format_args!("has two averages for \"{a}\" and \"{b}\", which were one parameter"));
+            let problem = format!("has two averages for \"{a}\" and \"{b}\", which were one parameter");
+            return Err((horizon, Problem::Content(problem)));
         }
     }
     Ok(())
@@ -218,11 +223,12 @@ impl<B: Backend> EMA<B> {
     /// Saves the averages as a model file, with all that [`EMA::load`] needs to go on to the bit: whatever the model
     /// holds now, it is the averages that are saved.
     ///
-    /// The file is replaced as a whole, once it is on the disk. Of several horizons each is a file, `ema.h0.safetensors`
-    /// and so on for `ema.safetensors`.
+    /// The file is replaced as a whole, once it is on the disk; of two saves at once, the one that ends later wins. Of
+    /// several horizons each is a file, `ema.h0.safetensors` and so on for `ema.safetensors`. A symbolic link stays one, and
+    /// the file that it leads to is written.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if it can't be written; the old file stays then.
+    /// [`Error::Checkpoint`] if it can't be written, or is there and read-only; the old file stays then.
     ///
     /// ```
     /// use shrew_ema::EMA;

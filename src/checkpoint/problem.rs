@@ -34,7 +34,7 @@ impl From<Error> for Problem {
 impl Problem {
     /// The error, which names the file.
     pub fn at(self, path: &Path) -> Error {
-        let path = path.display().to_string();
+        let path = path.to_owned();
         match self {
             Problem::Content(problem) => Error::Checkpoint { path, problem, os: None },
             Problem::System(error) => Error::Checkpoint { path, problem: plain(&error), os: error.raw_os_error() },

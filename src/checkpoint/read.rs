@@ -10,11 +10,12 @@ use crate::error::Error;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file whose header was read.
 #[derive(Debug)]
 pub struct Opened {
+    pub path: PathBuf,
     file: BufReader<File>,
     /// The tensors as they lie in the file.
     entries: Vec<Entry>,
@@ -29,7 +30,7 @@ pub fn open(path: &Path) -> Result<Opened> {
     let length = file.metadata()?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);
     let header = header::read(&mut file, length).map_err(cut_short)?;
-    Ok(Opened { file, entries: header.entries, document: document::read(&header.document)? })
+    Ok(Opened { path: path.to_owned(), file, entries: header.entries, document: document::read(&header.document)? })
 }
 
 impl Opened {

@@ -6,7 +6,7 @@
 use super::atomic;
 use super::problem::{Problem, Result, content};
 use super::read::{self, Opened};
-use crate::error;
+use crate::error::{self, FileName};
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -24,12 +24,18 @@ fn of_horizon(path: &Path, horizon: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Whether a path ends with the name of a file, and not as one of a folder does: "ema/" and "ema/." have that name too.
+fn names_file(path: &Path) -> bool {
+    let whole = path.as_os_str().as_encoded_bytes();
+    path.file_name().is_some_and(|name| whole.ends_with(name.as_encoded_bytes()))
+}
+
 /// The files to save so many horizons in.
 ///
 /// Fails where the path has been used for one horizon and now is for several, or the other way round: what is there would
 /// be of another time than what is saved.
 pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
-    if path.file_name().is_none() {
+    if !names_file(path) {
         return content("names no file");
     }
     let (files, other) = match horizons {
@@ -40,7 +46,7 @@ pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
         return content(format_args!(
             "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
             if horizons == 1 { "" } else { "s" },
-            other.file_name().unwrap_or_default().to_string_lossy()
+            FileName(other.file_name().unwrap_or_default())
         ));
     }
     Ok(files)
@@ -59,11 +65,11 @@ pub fn id() -> String {
 pub fn open(path: &Path) -> error::Result<Vec<Opened>> {
     let first = of_horizon(path, 0);
     if path.is_file() && first.is_file() {
-        let other = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let other = FileName(first.file_name().unwrap_or_default());
         let problem = format!("is there, and so is \"{other}\" of several horizons: remove the one that is not meant");
         return Err(Problem::Content(problem).at(path));
     }
-    if !first.is_file() {
+    if !names_file(path) || !first.is_file() {
         return Ok(vec![read::open(path).map_err(|problem| problem.at(path))?]);
     }
     // Somebody may be putting new files in their places just now.
@@ -126,7 +132,9 @@ pub fn finish(path: &Path, horizons: usize) {
     for horizon in 1..horizons.min(first.document.horizons) {
         let place = of_horizon(path, horizon);
         if let (Ok((_, Some(draft))), Ok(target)) = (open_beside(&first, horizon, &place), atomic::target(&place)) {
-            atomic::if_left(&draft, |draft| drop(fs::rename(draft, target)));
+            if atomic::check_replaceable(&target).is_ok() {
+                atomic::if_left(&draft, |draft| drop(fs::rename(draft, target)));
+            }
         }
     }
 }

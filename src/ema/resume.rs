@@ -32,12 +32,15 @@ impl<B: Backend> EMA<B> {
         Ok(Self { backend, params, ledger, shadows, backup, backed_up, holds: Holds::Training, report })
     }
 
-    /// Whether parameters are those of books that an EMA is to go on with.
+    /// Whether parameters are those of books that an EMA is to go on with. Which of them are tied is for the first update
+    /// and the first write to find, as it is when entries of a model are replaced.
     ///
     /// # Errors
-    /// Those of [`EMA::update`] if not.
+    /// Those of [`EMA::update`] if not, and [`Error::Overlap`](crate::Error::Overlap) if two share memory and are not the
+    /// same: now, as at a construction, and not after hours of training that can't be evaluated.
     pub(crate) fn check_params(backend: &B, ledger: &Ledger, params: &[B::Tensor]) -> Result<()> {
-        check(backend, ledger, params)
+        check(backend, ledger, params)?;
+        backend.owners(params).map(drop).map_err(|error| ledger.label(error))
     }
 
     /// Goes on from other books and averages of the same parameters.

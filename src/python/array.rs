@@ -35,6 +35,34 @@ pub enum Role {
     Value,
 }
 
+/// Why an object is not read: it is refused, or Python code that it ran has raised an exception.
+#[derive(Debug)]
+pub enum Unfit {
+    Refused(Error),
+    Raised(PyErr),
+}
+
+impl From<Error> for Unfit {
+    fn from(error: Error) -> Self {
+        Unfit::Refused(error)
+    }
+}
+
+impl From<PyErr> for Unfit {
+    fn from(error: PyErr) -> Self {
+        Unfit::Raised(error)
+    }
+}
+
+impl From<Unfit> for PyErr {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Refused(error) => error.into(),
+            Unfit::Raised(error) => error,
+        }
+    }
+}
+
 /// What was read of an array. It keeps nothing alive: whoever looks at the memory has to.
 #[derive(Debug)]
 pub struct Tensor {
@@ -69,7 +97,7 @@ const VALID: &str = "a NumPy array of float64, float32, float16, bfloat16, bool 
 impl Tensor {
     /// Looks at what kind of object the parameter called `name()` is. This may run any Python code, so that it comes
     /// before the facts of any array are read.
-    pub fn settle<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> PyResult<()> {
+    pub fn settle<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
         self.made = None;
         // SAFETY: the pointer is that of a live object.
         if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } != 0 {
@@ -94,7 +122,7 @@ impl Tensor {
 
     /// Reads the facts of an array that was settled. This runs no Python code, and so nothing that is read is outdated
     /// before the interpreter is given away.
-    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> PyResult<()> {
+    pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> Result<(), Unfit> {
         match self.made.as_ref().map(|made| made.clone_ref(object.py())) {
             Some(made) => {
                 self.read_array(made.bind(object.py()), name, role)?;
@@ -111,7 +139,7 @@ impl Tensor {
         array: &Bound<'_, PyUntypedArray>,
         name: impl Fn() -> &'n str,
         role: Role,
-    ) -> PyResult<()> {
+    ) -> Result<(), Unfit> {
         // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
         // interpreter, which this thread holds.
         let fields = unsafe { &(*array.as_array_ptr()).fields };
@@ -123,7 +151,7 @@ impl Tensor {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
         let refuse = |problem: &str| {
-            PyErr::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
+            Unfit::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
         };
         if fields.flags & NPY_ARRAY_ALIGNED == 0 {
             return Err(refuse("is not aligned in memory: copy it with np.array(...)"));
@@ -203,7 +231,7 @@ fn layout(dtype: DType, shape: &[usize], strides: &[isize]) -> Result<Layout, &'
     Layout::new(dtype, shape, &strides).ok_or("has more elements than memory can hold")
 }
 
-fn refused(name: &str, found: &str, valid: &str) -> PyErr {
+fn refused(name: &str, found: &str, valid: &str) -> Unfit {
     Error::DType { name: name.to_owned(), found: found.to_owned(), valid: valid.to_owned() }.into()
 }
 

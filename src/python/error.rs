@@ -55,6 +55,8 @@ fn raise(py: Python<'_>, error: Error) -> PyResult<PyErr> {
         }
         Error::Interrupted { .. } => return Ok(PyKeyboardInterrupt::new_err(message)),
         Error::Checkpoint { path, problem, os } => {
+            // As Python has names of files, whatever their bytes.
+            let path = path.into_os_string();
             // The system's error with its number, from which Python makes FileNotFoundError and the like.
             cause = os.map(|number| PyOSError::new_err((number, problem.clone(), path.clone())));
             ("CheckpointError", vec![path.into_bound_py_any(py)?, problem.into_bound_py_any(py)?])

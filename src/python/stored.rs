@@ -1,10 +1,11 @@
 //! State dicts: what is kept of an EMA as plain Python objects, out and in.
 
 use super::arguments::shown;
-use super::array::{Role, Tensor, snapshot};
+use super::array::{Role, Tensor, Unfit, snapshot};
 use super::container::Held;
 use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
 use crate::descriptor::Descriptor;
+use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Error;
 use crate::ledger::Ledger;
@@ -26,7 +27,7 @@ pub fn write<'py>(py: Python<'py>, books: &Ledger, averages: &[Buffer]) -> PyRes
         for (index, &owner) in spec.owners.iter().enumerate() {
             arrays.push(match arrays.get(owner) {
                 Some(array) => array.clone(),
-                None => snapshot(py, averages[index * spec.horizons + horizon].clone())?,
+                None => snapshot(py, plain(&averages[index * spec.horizons + horizon])?)?,
             });
         }
         let column = PyDict::new(py);
@@ -39,6 +40,20 @@ pub fn write<'py>(py: Python<'py>, books: &Ledger, averages: &[Buffer]) -> PyRes
     all.set_item(BOOKS, documents)?;
     all.set_item(AVERAGES, columns)?;
     Ok(all)
+}
+
+/// An average as others can read it: an array may have any byte for true, and files and state dicts have only one.
+fn plain(average: &Buffer) -> Result<Buffer, Error> {
+    let mut average = average.clone();
+    if has_odd_bools(&average) {
+        average.own()?;
+        average.as_mut_bytes().iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+    }
+    Ok(average)
+}
+
+fn has_odd_bools(average: &Buffer) -> bool {
+    average.descriptor().dtype == DType::Bool && average.as_bytes().iter().any(|&byte| byte > 1)
 }
 
 /// The books and the averages, with the tensors in the order of `names` if any are given.
@@ -59,7 +74,8 @@ pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult
         column.read(state_dict.py())?;
     }
     let stored: Vec<Stored> = arrays.iter().map(Column::stored).collect();
-    let books = ledger(&documents.iter().collect::<Vec<_>>(), &stored, names).map_err(at)?;
+    let in_column = |(_, problem)| at(problem);
+    let books = ledger(&documents.iter().collect::<Vec<_>>(), &stored, names).map_err(in_column)?;
     let mut averages = Vec::with_capacity(books.names().len() * arrays.len());
     let places: Vec<HashMap<&str, usize>> = arrays.iter().map(Column::places).collect();
     for name in books.names() {
@@ -67,12 +83,24 @@ pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult
             averages.push(column.value(places[&name[..]])?);
         }
     }
-    check_ties(&books, &averages).map_err(at)?;
+    check_ties(&books, &averages).map_err(in_column)?;
     Ok((books, averages))
 }
 
 fn at(problem: Problem) -> Error {
     problem.at(Path::new("state_dict"))
+}
+
+/// What can't be an average is no parameter, whatever else it may be.
+fn of_state(unfit: Unfit) -> PyErr {
+    let problem = match unfit {
+        Unfit::Refused(Error::DType { name, found, valid }) => {
+            format!("has an average \"{name}\" that is {found}, expected {valid}")
+        }
+        Unfit::Refused(Error::Layout { name, problem, .. }) => format!("has an average \"{name}\" that {problem}"),
+        other => return other.into(),
+    };
+    at(Problem::Content(problem)).into()
 }
 
 /// The texts and the dicts of arrays of a state dict.
@@ -113,7 +141,7 @@ impl Column {
         }
         for (object, name) in all.held.iter().zip(&all.names) {
             let mut tensor = Tensor::default();
-            tensor.settle(object.bind(column.py()), || name)?;
+            tensor.settle(object.bind(column.py()), || name).map_err(of_state)?;
             all.tensors.push(tensor);
         }
         Ok(all)
@@ -121,7 +149,7 @@ impl Column {
 
     fn read(&mut self, py: Python<'_>) -> PyResult<()> {
         for ((object, name), tensor) in self.held.iter().zip(&self.names).zip(&mut self.tensors) {
-            tensor.read(object.bind(py), || name, Role::Value)?;
+            tensor.read(object.bind(py), || name, Role::Value).map_err(of_state)?;
         }
         Ok(())
     }
@@ -137,6 +165,11 @@ impl Column {
 
     fn value(&self, place: usize) -> Result<Buffer, Error> {
         // SAFETY: the array is held by `self`, and has not changed since it was read: no Python code has run.
-        Buffer::copied(&unsafe { self.tensors[place].view() })
+        let buffer = Buffer::copied(&unsafe { self.tensors[place].view() })?;
+        if has_odd_bools(&buffer) {
+            let problem = format!("has an average \"{}\" of bools that are neither true nor false", self.names[place]);
+            return Err(at(Problem::Content(problem)));
+        }
+        Ok(buffer)
     }
 }

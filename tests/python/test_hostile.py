@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from handmade import Handmade, Json, model, trained
 from runs import kept
-from shrew_ema import EMA, CheckpointError, DTypeError, EMAError, ShapeError
-from support import Params, unchanged
+from shrew_ema import EMA, CheckpointError, EMAError, ShapeError
+from support import Params, misaligned, unchanged
 
 pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 
@@ -204,14 +204,54 @@ def test_a_horizon_of_other_tensors_is_refused(params: Params, tmp_path: Path) -
     ema.save(path)
     second = tmp_path / "ema.h1.safetensors"
     made = Handmade(second.read_bytes())
-    for edit in (
-        lambda header: header["w"].update(shape=[3, 2]),
-        lambda header: header.update(x=header.pop("w")),
-        lambda header: header.update(x={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
-    ):
-        second.write_bytes(made.with_header(edit).file())
-        with pytest.raises(CheckpointError):
+    cases = [
+        made.with_header(lambda header: header["w"].update(shape=[3, 2])),
+        made.with_header(lambda header: header.update(x=header.pop("w"))),
+        made.with_header(lambda header: header.update(x={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]})),
+        made.with_document(says(log_share=(0.5).hex())),
+        made.with_document(says(log_window="nan")),
+    ]
+    for spoilt_file in cases:
+        second.write_bytes(spoilt_file.file())
+        with pytest.raises(CheckpointError) as caught:
             EMA.load(path, params)
+        assert caught.value.path == str(second)
+
+
+def test_values_of_one_horizon_that_can_not_be_are_refused_by_its_file(tmp_path: Path) -> None:
+    flag, w = np.array([True, False]), np.array([1.5, 2.5], np.float32)
+    EMA({"a": w, "b": w, "flag": flag}, [0.5, 0.25]).save(tmp_path / "ema")
+    second = tmp_path / "ema.h1"
+    whole = second.read_bytes()
+    for place, saying in ((-10, 'two averages for "a" and "b"'), (-1, '"flag" of bools that are neither')):
+        second.write_bytes(whole[:place] + b"\2" + whole[len(whole) + place + 1 :])
+        with pytest.raises(CheckpointError, match=saying) as caught:
+            EMA.load(tmp_path / "ema")
+        assert caught.value.path == str(second)
+    second.write_bytes(whole)
+    assert EMA.load(tmp_path / "ema").names == ("a", "b", "flag")
+
+
+UNFIT: dict[str, tuple[object, str]] = {
+    "a list": ([1.0, 2.0], "that is no array but of type list, expected a NumPy array of"),
+    "a masked array": (np.ma.array([1.0, 2.0]), "that is a masked array, expected an array without"),
+    "a complex array": (np.zeros(2, "c8"), "that is complex64, expected a NumPy array of"),
+    "a misaligned array": (misaligned(np.zeros(2)), "that is not aligned in memory: copy it"),
+    "odd bools": (np.array([1, 2], "u1").view("?"), "of bools that are neither true nor false"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_what_is_no_average_is_refused_as_part_of_the_state(case: str) -> None:
+    unfit, saying = UNFIT[case]
+    params = {"w": np.zeros(2, "?" if case == "odd bools" else "f8")}
+    ema = EMA(params, 0.5)
+    state = ema.state_dict()
+    state["averages"][0]["w"] = unfit
+    with unchanged(ema, params), pytest.raises(CheckpointError) as caught:
+        ema.load_state_dict(state)
+    assert caught.value.path == "state_dict"
+    assert caught.value.problem.startswith(f'has an average "w" {saying}')
 
 
 STATES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -246,14 +286,9 @@ def test_a_state_that_is_none_is_refused(case: str, ema: EMA, params: Params) ->
     state = STATES[case](ema.state_dict())
     with unchanged(ema, params), pytest.raises(EMAError) as caught:
         ema.load_state_dict(state)  # type: ignore[arg-type]
-    # What can't be averaged in any EMA, or not in this one, has errors of its own.
-    own = {
-        "no array": DTypeError,
-        "a list": DTypeError,
-        "a dtype of no average": DTypeError,
-        "another shape": ShapeError,
-    }
-    assert type(caught.value) is own.get(case, CheckpointError)
+    # Sound averages of other parameters are no fault of the state.
+    assert type(caught.value) is (ShapeError if case == "another shape" else CheckpointError)
+    assert case == "another shape" or str(caught.value).startswith("state_dict: ")
     ema.load_state_dict(ema.state_dict())
 
 

@@ -1,6 +1,7 @@
 """Overlapping arrays: what shares memory and is not the same is refused, and decided exactly."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from shrew_ema import EMA, LayoutError
-from support import Array, address, normal, same_bits, shift
+from support import Array, address, normal, same_bits, shift, unchanged
 
 MATRIX = np.arange(24.0).reshape(4, 6)
 REFUSED: dict[str, tuple[Array, Array]] = {
@@ -32,6 +33,22 @@ def test_arrays_that_overlap_are_refused_by_both_names(both: tuple[Array, Array]
         EMA({"between": np.ones(1), "v": both[1], "after": np.ones(1), "w": both[0]})
     assert caught.value.name == "v"
     assert caught.value.problem.startswith('and "w" share memory')
+
+
+@pytest.mark.parametrize("first", REFUSED)
+def test_arrays_that_overlap_are_refused_by_load_and_bind(first: str, tmp_path: Path) -> None:
+    both = REFUSED[first]
+    ema = EMA({"v": both[0].copy(), "w": both[1].copy()}, 0.0)
+    ema.update()
+    ema.save(tmp_path / "ema")
+    container = {"w": both[1], "v": both[0]}
+    with pytest.raises(LayoutError, match='parameter "w" and "v" share memory'):
+        EMA.load(tmp_path / "ema", container)
+    with unchanged(ema), pytest.raises(LayoutError, match='parameter "v" and "w" share memory') as caught:
+        ema.bind(container)
+    assert caught.value.name == "v"
+    # What it was bound to before is still what it averages.
+    ema.update()
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,13 @@ impl PyEma {
     /// arrays hold now, it is the averages that are saved. It is written under another name, brought to the disk and
     /// renamed, so that a crash leaves the old file or the new one. Several horizons become as many files,
     /// "ema.h0.safetensors" and so on for "ema.safetensors". Updates by other threads go on meanwhile, and what is saved
-    /// is from one moment.
+    /// is from one moment; of two saves at once, the one that ends later wins.
+    ///
+    /// A symbolic link stays one, and the file that it leads to is written. A file that was made read-only is not replaced.
     ///
     /// With a `dtype`, such as "bfloat16", averages are rounded to it: a model to ship, which `load` does not resume.
     ///
-    /// Raises `CheckpointError` if the file can't be written, `ConfigError` for a dtype that is none or wider than the
+    /// Raises `CheckpointError` if the file can't be written or is read-only, `ConfigError` for a dtype that is none or wider than the
     /// averages.
     ///
     /// >>> import numpy as np, os, tempfile
@@ -69,7 +71,8 @@ impl PyEma {
     /// `resume=False` takes averages that were rounded by `save(dtype=...)` as they are.
     ///
     /// Raises `CheckpointError` if there is no such file or it is damaged, cut short, rounded, or of another program;
-    /// `NamesError`, `DTypeError` or `ShapeError` if these are not the parameters that were averaged.
+    /// `NamesError`, `DTypeError` or `ShapeError` if these are not the parameters that were averaged; `LayoutError` if two
+    /// share memory and are not the same array.
     #[staticmethod]
     #[pyo3(signature = (path, params=None, *, resume=Flag::of(true)), text_signature = "(path, params=None, *, resume=True)")]
     fn load(py: Python<'_>, path: FilePath, params: Option<&Bound<'_, PyAny>>, resume: Flag) -> PyResult<Self> {
@@ -93,10 +96,11 @@ impl PyEma {
     }
 
     /// Bind the EMA to other parameters of the same names, dtypes and shapes: the arrays of `params` are averaged and
-    /// written from now on. Their values are not read.
+    /// written from now on. Their values are not read. Arrays that are tied here, and have different averages, are
+    /// averaged under each name; `apply` refuses them.
     ///
     /// Raises `StateError` while averages are applied; `NamesError`, `DTypeError` or `ShapeError` if these are not the
-    /// parameters that are averaged.
+    /// parameters that are averaged; `LayoutError` if two share memory and are not the same array.
     fn bind(&self, py: Python<'_>, params: &Bound<'_, PyAny>) -> PyResult<()> {
         let old = self.call(py, "bind", |state| {
             state.ema.check_training("bind", "restore() first, or the training values would be lost")?;

@@ -172,7 +172,8 @@ pub fn power_gamma(gamma: Number) -> Made {
 /// Parameters
 /// ----------
 /// inner : Schedule
-///     What holds at these updates, by their own numbers.
+///     What holds at these updates, by their own numbers. It may itself be such a schedule, and so on: at most 16 nest,
+///     counting the innermost one.
 /// every : int
 ///     Updates from one of them to the next, from 1 on.
 /// first : int, optional
