@@ -82,7 +82,8 @@ impl Averages {
         self.pass("update", params, false)
     }
 
-    /// As [`Averages::update`], with the decay `min(d, (1 + t)/(10 + t))`.
+    /// As [`Averages::update`], with the decay `min(d, (1 + t)/(10 + t))`. It is meant for constant decays: see
+    /// [`schedule`](crate::schedule).
     ///
     /// # Errors
     /// As [`Averages::update`].

@@ -8,16 +8,21 @@ Which one do I want?
 | the run | the schedule |
 |---|---|
 | a known number of steps | a number such as 0.999, with `update_with_warmup()` |
-| a length that is open | `power`: its horizon grows with the run, and it forgets the start by itself |
+| a length that is not known yet | `power`: its horizon grows with the run, and it forgets the start by itself |
 | the tail at a constant learning rate | `swa`, with a late `start=` of the EMA |
 | a teacher that is to freeze in the end | `cosine` |
 | counted in images or tokens | `half_life`, or `edm`, which ramps up |
 | begun with another library | the function with its name: `torch`, `timm`, `diffusers`, `keras`, ... |
 
+`update_with_warmup()` is for constant decays: a number, or `half_life`. It takes the smaller of the schedule's decay
+and (1 + t)/(10 + t) at every call, and not at first only: `swa` would be no plain mean, `cosine` would not freeze, and
+`power` would not have a sigma_rel above 0.09. A number d is reached after 9/(1 - d) calls; decays that have not been
+reached yet give the same average.
+
 How long a memory? A half-life of a fiftieth of the run is a good start: `decay_of(steps / 50)`. What a decay means:
 `half_life_of(d)` updates until half is forgotten, `lag(d)` updates behind a steady drift, `noise(d)` of independent
 noise left. When the batches become kappa times as large, d becomes `scaled(d, kappa)`. To choose afterwards, average
-over several horizons in one pass: `EMA(params, [0.99, 0.999, 0.9999])`.
+over several horizons in one pass: `EMA(params, [schedules.power(0.05), schedules.power(0.10)])`.
 
 To average at every tenth call only, give the EMA `every=10`: the decays between are multiplied in, so that the horizon
 stays. Libraries that average less often without that have a schedule for it: `uncompensated`.

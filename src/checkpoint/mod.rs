@@ -4,7 +4,7 @@
 //! All that a resume to the bit needs is in its metadata: schedule, counters, policies, the parameters' dtypes. Several
 //! horizons are several files, `ema.h0.safetensors` and so on for `ema.safetensors`.
 //!
-//! A file is written under another name, brought to the disk and renamed, so that a crash leaves the old one or the new
+//! A file is written under another name, flushed to the disk and renamed, so that a crash leaves the old one or the new
 //! one. A file that is damaged, cut short, of another program or of other parameters is refused before anything is
 //! changed. A checksum covers the names, dtypes, shapes and books; of the values it is not known whether a bit of them has
 //! changed on the disk.

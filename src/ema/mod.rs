@@ -168,7 +168,8 @@ impl<B: Backend> EMA<B> {
         self.pass("update", Some(params), false)
     }
 
-    /// As [`EMA::update`], with the decay `min(d, (1 + t)/(10 + t))`, which forgets the initial values faster.
+    /// As [`EMA::update`], with the decay `min(d, (1 + t)/(10 + t))`, which forgets the initial values faster. It is meant
+    /// for constant decays: see [`schedule`](crate::schedule).
     ///
     /// # Errors
     /// As [`EMA::update`].

@@ -9,11 +9,16 @@
 //! | the run | the schedule |
 //! |---|---|
 //! | a known number of steps | [`constant`](Schedule::constant), with `update_with_warmup` |
-//! | a length that is open | [`power`](Schedule::power): its horizon grows with the run, and its start is forgotten by itself |
+//! | a length that is not known yet | [`power`](Schedule::power): its horizon grows with the run, and it forgets the start by itself |
 //! | the tail at a constant learning rate | [`swa`](Schedule::swa), from a late `start` |
 //! | a teacher that is to freeze in the end | [`cosine`](Schedule::cosine) |
 //! | counted in images or tokens | [`half_life`](Schedule::half_life), or [`edm`](Schedule::edm), which ramps up |
-//! | begun by another library | the function with its name |
+//! | begun with another library | the function with its name |
+//!
+//! `update_with_warmup` is for constant decays: [`constant`](Schedule::constant) and [`half_life`](Schedule::half_life).
+//! It takes the smaller of the schedule's decay and `(1 + t)/(10 + t)` at every call, and not at first only: `swa` would
+//! be no plain mean, `cosine` would not freeze, and `power` would not have a `sigma_rel` above .09. A constant `d` is
+//! reached after `9/(1 - d)` calls; decays that have not been reached yet give the same average.
 //!
 //! How long a memory? One with a half-life of a fiftieth of the run is a good start: [`decay_of`]`(steps / 50.0)`.
 //! [`half_life_of`], [`lag`] and [`noise`] say what a decay means. When batches become κ times as large, `d` becomes

@@ -18,15 +18,15 @@ use pyo3::types::{PyDict, PyTuple};
 impl PyEma {
     /// Save the averages as a model file, with all that `load` needs to go on to the bit.
     ///
-    /// The file is a safetensors file: its keys are the names of the parameters, the books are in its metadata. Whatever the
-    /// arrays hold now, it is the averages that are saved. It is written under another name, brought to the disk and
-    /// renamed, so that a crash leaves the old file or the new one. Several horizons become as many files,
+    /// The file is a safetensors file: its keys are the names of the parameters, and schedules and counters are in its metadata.
+    /// Whatever the arrays hold now, it is the averages that are saved. It is written under another name, flushed to the disk
+    /// and renamed, so that a crash leaves the old file or the new one. Several horizons become as many files,
     /// "ema.h0.safetensors" and so on for "ema.safetensors". Updates by other threads go on meanwhile, and what is saved
     /// is from one moment; of two saves at once, the one that ends later wins.
     ///
     /// A symbolic link stays one, and the file that it leads to is written. A file that was made read-only is not replaced.
     ///
-    /// With a `dtype`, such as "bfloat16", averages are rounded to it: a model to ship, which `load` does not resume.
+    /// With a `dtype`, such as "bfloat16", averages are rounded to it: a model to ship, which `load` refuses to resume from.
     ///
     /// Raises `CheckpointError` if the file can't be written or is read-only, `ConfigError` for a dtype that is none or wider than the
     /// averages.
@@ -65,10 +65,10 @@ impl PyEma {
     ///
     /// `params` is a dict, list or tuple of arrays of the names, dtypes and shapes that were averaged, in any order; their
     /// values are not read. Everything else (decays, counters, policies) comes from the file. Without `params` the EMA is
-    /// bound to none: averages can be looked at, and `bind` takes it on. A path under which several horizons were saved
+    /// bound to none: averages can be looked at, and `bind` gives it parameters. A path under which several horizons were saved
     /// gives all of them, the path of one file that horizon alone.
     ///
-    /// `resume=False` takes averages that were rounded by `save(dtype=...)` as they are.
+    /// `resume=False` takes averages that were rounded by `save(dtype=...)` as they are: another training from there on.
     ///
     /// Raises `CheckpointError` if there is no such file or it is damaged, cut short, rounded, or of another program;
     /// `NamesError`, `DTypeError` or `ShapeError` if these are not the parameters that were averaged; `LayoutError` if two
@@ -120,10 +120,10 @@ impl PyEma {
         stored::write(py, &ledger, &averages)
     }
 
-    /// Go on from what `state_dict` gave, of an EMA of the same parameters: decays, counters, policies and averages become
+    /// Go on from what `state_dict` gave for an EMA of the same parameters: decays, counters, policies and averages become
     /// what they were there.
     ///
-    /// Raises `CheckpointError` if it is none or damaged, `StateError` while averages are applied; `NamesError`,
+    /// Raises `CheckpointError` if it is no state dict or is damaged, `StateError` while averages are applied; `NamesError`,
     /// `DTypeError` or `ShapeError` if it is of other parameters. Nothing is changed then.
     fn load_state_dict(&self, py: Python<'_>, state_dict: &Bound<'_, PyAny>) -> PyResult<()> {
         let own: Vec<String> = self.names.bind(py).extract()?;

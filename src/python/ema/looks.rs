@@ -40,8 +40,8 @@ impl PyEma {
         self.look(py, "decay", EMA::decay)
     }
 
-    /// d of each horizon: of a constant decay the number given, of another schedule that of the last call, with its
-    /// warm-up, and until there was one that of the first.
+    /// d of each horizon. Of a constant decay it is the number given, without any warm-up; of another schedule that of the
+    /// last call, with its warm-up, and before there was one that of the first.
     #[getter]
     fn decays<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         self.each(py, "decays", Ledger::decay)
