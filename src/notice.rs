@@ -20,6 +20,13 @@ pub enum Notice {
         /// The share of the initial values, from 0 to 1.
         share: f64,
     },
+    /// The warm-up took the place of a rule that varies by itself and has a longer memory at this update.
+    WarmupOverRule {
+        /// The decay that the rule asked for.
+        decay: f64,
+        /// The one of the warm-up.
+        warmup: f64,
+    },
     /// Elements were refused under `nonfinite = skip`.
     Skipped {
         /// The first tensors concerned, each with its number of such elements.
@@ -50,6 +57,13 @@ impl fmt::Display for Notice {
                 }
                 let percent = 100.0 * share;
                 write!(f, " still hold {percent:.0}% of the initial values: use update_with_warmup or a shorter decay")
+            }
+            Notice::WarmupOverRule { decay, warmup } => {
+                write!(
+                    f,
+                    "update_with_warmup averages with decay {warmup:.4} where the schedule says {decay:.4}: a rule that \
+                     varies by itself goes with update"
+                )
             }
             Notice::Skipped { tensors } => {
                 let total: u64 = tensors.iter().map(|(_, count)| count).sum();

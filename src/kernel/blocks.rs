@@ -58,7 +58,7 @@ impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
                 let row = &mut row[start..start + params.len()];
                 let buffer = &mut buffer;
                 let mut mend = |row: &mut [S], params: &[P], at: usize| {
-                    let refused = refused.get_or_insert_with(|| [false; STRETCH]);
+                    let refused = refused.get_or_insert([false; STRETCH]);
                     mend(row, params, blend, on, &mut refused[at..]);
                 };
                 match blend {

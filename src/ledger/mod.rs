@@ -30,6 +30,8 @@ pub struct Planned {
     pub reads: bool,
     beat: Beat,
     warmup: bool,
+    /// Where the warm-up takes the place of a rule that varies by itself: α of the rule, and of the warm-up.
+    overruled: Option<(f64, f64)>,
 }
 
 /// Where a call falls in time.
@@ -212,13 +214,22 @@ impl Ledger {
             Some(_) => Beat::Between,
         };
         let t = step.saturating_sub(self.start);
+        let mut overruled = None;
         for (h, horizon) in self.horizons.iter().enumerate() {
             let (alpha, window) = match beat {
                 Beat::BeforeStart => (0.0, 0.0),
                 Beat::Copy => (1.0, 0.0),
                 Beat::Between | Beat::Average => {
                     let own = horizon.schedule.alpha(t);
-                    let own = if warmup { own.max(warmup_alpha(t)) } else { own };
+                    let own = if warmup {
+                        let quickest = own.max(warmup_alpha(t));
+                        if own < quickest && horizon.schedule.varies() {
+                            overruled = Some((own, quickest));
+                        }
+                        quickest
+                    } else {
+                        own
+                    };
                     let window = horizon.log_window + log_decay(own);
                     // By way of logarithms only where there is more than one call to compound.
                     let alpha = if self.every == 1 { own } else { compound_alpha(window) };
@@ -228,7 +239,7 @@ impl Ledger {
             self.alphas[h] = alpha;
             self.windows[h] = window;
         }
-        Planned { reads: self.alphas.iter().any(|&alpha| alpha > 0.0), beat, warmup }
+        Planned { reads: self.alphas.iter().any(|&alpha| alpha > 0.0), beat, warmup, overruled }
     }
 
     /// α of the planned call, for each horizon.
@@ -254,6 +265,9 @@ impl Ledger {
                     horizon.log_window = 0.0;
                 }
             }
+        }
+        if let Some((rule, warmup)) = planned.overruled {
+            self.notice(Notice::WarmupOverRule { decay: 1.0 - rule, warmup: 1.0 - warmup });
         }
         if planned.beat == Beat::Average {
             self.num_updates += 1;

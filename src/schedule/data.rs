@@ -142,6 +142,11 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Whether the decay differs from one update to another.
+    pub fn varies(&self) -> bool {
+        !matches!(self, Schedule::Constant { .. } | Schedule::HalfLife { .. })
+    }
+
     /// `d(t)`, for update number `t`, counted from 1.
     ///
     /// # Panics

@@ -97,3 +97,13 @@ def test_a_slow_schedule_of_wide_averages_is_fine() -> None:
     ema = EMA([np.zeros(2)], schedules.half_life(1e9))
     ema.update()
     assert ema.decay == schedules.half_life(1e9).decay(1)
+
+
+def test_a_warm_up_in_the_place_of_a_rule_is_told_once() -> None:
+    params = {"w": np.zeros(2)}
+    ema = EMA(params, schedules.swa())
+    with pytest.warns(EMAWarning, match="goes with update") as warned:
+        ema.update_with_warmup()
+    assert len(warned) == 1
+    ema.update_with_warmup()
+    EMA(params, schedules.half_life(1000)).update_with_warmup()

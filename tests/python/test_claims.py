@@ -23,6 +23,7 @@ def moves(kind: Float, spacing: float, decay: float, difference: float) -> bool:
     [
         (np.float16, 0.99, 0.024, 0.049),
         (np.float16, 0.999, 0.24, 0.49),
+        (np.float16, 0.9999, 2.4, 4.9),
         (np.float32, 0.99, 3.0e-6, 6.0e-6),
         (np.float32, 0.999, 3.0e-5, 6.0e-5),
         (np.float32, 0.9999, 3.0e-4, 6.0e-4),
@@ -38,10 +39,11 @@ def test_an_average_freezes_where_the_table_says(dtype: Float, decay: float, low
 
 
 def test_an_average_in_bfloat16_freezes_where_the_table_says() -> None:
-    """A bfloat16 has the spacing 2⁻⁷ at 1, which is more than a step of any size at 0.9999."""
+    """A bfloat16 has the spacing 2⁻⁷ at 1."""
     half = 2.0**-8
     assert half / (1 - 0.99) == pytest.approx(0.39, abs=0.005)
     assert 1.9 < half / 2 / (1 - 0.999) < half / (1 - 0.999) < 4.0
+    assert 19 < half / 2 / (1 - 0.9999) < half / (1 - 0.9999) < 40
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

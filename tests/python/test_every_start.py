@@ -88,6 +88,7 @@ def test_calls_before_the_start_read_nothing_and_the_start_copies() -> None:
     assert first.tolist() == [0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:update_with_warmup averages:shrew_ema.EMAWarning")  # with a rule, on purpose
 @pytest.mark.parametrize("warmup", [False, True])
 def test_a_late_start_is_an_ema_that_was_made_then(warmup: bool) -> None:
     params = {"w": normal(F32, 9, seed=0)}

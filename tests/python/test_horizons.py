@@ -31,6 +31,7 @@ def move(params: Params, seed: int) -> None:
         array[...] = normal(array.dtype, array.shape, seed=seed)
 
 
+@pytest.mark.filterwarnings("ignore:update_with_warmup averages:shrew_ema.EMAWarning")  # with a rule, on purpose
 @pytest.mark.parametrize(("every", "start"), [(1, 0), (3, 0), (1, 2), (2, 3)])
 @pytest.mark.parametrize("decays", [DECAYS, tuple(DECAYS)], ids=["list", "tuple"])
 def test_several_horizons_are_as_many_single_ones(
@@ -204,6 +205,7 @@ def test_the_text_of_an_ema_shows_its_horizons() -> None:
     assert "decay=0.9," in repr(EMA([np.zeros(2)], [0.9]))
 
 
+@pytest.mark.filterwarnings("ignore:update_with_warmup averages:shrew_ema.EMAWarning")  # with a rule, on purpose
 def test_the_decay_is_the_base_of_a_constant_schedule_and_else_the_one_last_used() -> None:
     ema = EMA([np.zeros(1)], (0.75, schedules.torch_ema(0.999), schedules.constant(0.5), schedules.swa()), start=1)
     assert ema.decays == (0.75, 2 / 11, 0.5, 0.5)

@@ -189,3 +189,20 @@ fn the_decay_is_the_base_of_a_constant_schedule_and_else_the_one_last_used() {
     averages.update(&zero).unwrap();
     assert_eq!(decays(&averages), [0.75, 5.0 / 14.0, 0.8]);
 }
+
+#[test]
+fn a_warm_up_that_takes_the_place_of_a_rule_says_so_once() {
+    let zero = [View::from(&[0.0][..])];
+    let notices = |schedule: Schedule, calls: usize| {
+        let mut averages = Averages::new(&zero, Config::horizons([schedule]).unwrap()).unwrap();
+        (0..calls).for_each(|_| averages.update_with_warmup(&zero).unwrap());
+        averages.take_notices().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let said = "update_with_warmup averages with decay 0.1818 where the schedule says 0.5000: a rule that varies by \
+                itself goes with update";
+    assert_eq!(notices(Schedule::swa(1).unwrap(), 9), [said]);
+    // What is always the same is what the warm-up is for, and a quicker rule is left in its place.
+    for schedule in [Schedule::constant(0.999), Schedule::half_life(1000.0, 10.0), Schedule::torch_ema(0.999)] {
+        assert!(notices(schedule.unwrap(), 3).is_empty());
+    }
+}
