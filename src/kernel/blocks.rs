@@ -1,6 +1,5 @@
 //! The bodies of the verbs, written once and compiled for each level: block after block, through a buffer on the stack.
 
-use super::BLOCK;
 use super::level::Work;
 use super::scalar::{Blend, element, far, near};
 use super::stream::{Store, fence, first_line, stream};
@@ -9,18 +8,24 @@ use crate::nonfinite::NonFinite;
 use std::mem::MaybeUninit;
 
 /// How far one row is averaged before the next one is: with several, the parameters come from the first-level cache.
-const STRETCH: usize = 4 * BLOCK;
+const STRETCH: usize = 1024;
 
-/// Elements of a shorter block that are done at a time: a number that the compiler knows makes them a few instructions.
-const LANES: usize = 16;
+/// Elements that are averaged, tested and only then stored.
+const BLOCK: usize = 32;
+
+/// The same where fewer than that are left.
+const LANES: usize = 8;
+
+/// Elements that are narrowed before they are streamed.
+const NARROWED: usize = 256;
 
 /// A block of results that is not yet in its place. Not set to zero, which would take longer than a small tensor does.
-struct Buffer<T>([MaybeUninit<T>; BLOCK]);
+struct Buffer<T>([MaybeUninit<T>; NARROWED]);
 
 impl<T: Element> Buffer<T> {
     #[inline(always)]
     fn new() -> Self {
-        Self([MaybeUninit::uninit(); BLOCK])
+        Self([MaybeUninit::uninit(); NARROWED])
     }
 
     /// The first elements.
@@ -48,7 +53,6 @@ impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
     #[inline(always)]
     fn run(self) -> u64 {
         let Self { rows, params, blends, on } = self;
-        let mut buffer = Buffer::new();
         let mut count = 0;
         let mut start = 0;
         while start < params.len() {
@@ -56,16 +60,15 @@ impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
             let mut refused: Option<[bool; STRETCH]> = None;
             for (row, &blend) in rows.iter_mut().zip(blends) {
                 let row = &mut row[start..start + params.len()];
-                let buffer = &mut buffer;
                 let mut mend = |row: &mut [S], params: &[P], at: usize| {
                     let refused = refused.get_or_insert([false; STRETCH]);
                     mend(row, params, blend, on, &mut refused[at..]);
                 };
                 match blend {
                     Blend::Keep => {}
-                    Blend::Near { a, .. } => blocks(row, params, buffer, |s, p| near(s, p, a), &mut mend),
-                    Blend::Far { b, .. } => blocks(row, params, buffer, |s, p| far(s, p, b), &mut mend),
-                    Blend::Copy => blocks(row, params, buffer, |_, p| p, &mut mend),
+                    Blend::Near { a, .. } => blocks(row, params, |s, p| near(s, p, a), &mut mend),
+                    Blend::Far { b, .. } => blocks(row, params, |s, p| far(s, p, b), &mut mend),
+                    Blend::Copy => blocks(row, params, |_, p| p, &mut mend),
                 }
             }
             // Looked at where they are: to move the marks takes longer than to average a small tensor.
@@ -83,72 +86,45 @@ impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
 fn blocks<S: Shadow, P: Param>(
     row: &mut [S],
     params: &[P],
-    buffer: &mut Buffer<S>,
     value: impl Fn(S, S) -> S + Copy,
     mend: &mut impl FnMut(&mut [S], &[P], usize),
 ) {
     let mut at = 0;
-    while at < params.len() {
-        let end = params.len().min(at + BLOCK);
-        let (row, params) = (&mut row[at..end], &params[at..end]);
-        if !block(row, params, buffer, value) {
-            mend(row, params, at);
+    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<BLOCK>(), params[at..].first_chunk()) {
+        if !block(s, p, value) {
+            mend(s, p, at);
         }
-        at = end;
+        at += BLOCK;
+    }
+    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<LANES>(), params[at..].first_chunk()) {
+        if !block(s, p, value) {
+            mend(s, p, at);
+        }
+        at += LANES;
+    }
+    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<1>(), params[at..].first_chunk()) {
+        if !block(s, p, value) {
+            mend(s, p, at);
+        }
+        at += 1;
     }
 }
 
 /// Writes the new averages of a block if all of them are finite; else leaves it and says false.
 #[inline(always)]
-fn block<S: Shadow, P: Param>(
-    row: &mut [S],
-    params: &[P],
-    buffer: &mut Buffer<S>,
+fn block<S: Shadow, P: Param, const N: usize>(
+    row: &mut [S; N],
+    params: &[P; N],
     value: impl Fn(S, S) -> S + Copy,
 ) -> bool {
-    if let (Ok(row), Ok(params)) = (<&mut [S; BLOCK]>::try_from(&mut *row), <&[P; BLOCK]>::try_from(params)) {
-        let finite = compute(row, params, &mut buffer.0, value);
-        if finite {
-            // SAFETY: `compute` has written all of them.
-            row.copy_from_slice(unsafe { buffer.first(BLOCK) });
-        }
-        return finite;
-    }
     let mut finite = true;
-    let mut at = 0;
-    while at + LANES <= row.len() {
-        let (s, p, out) = (&row[at..at + LANES], &params[at..at + LANES], &mut buffer.0[at..at + LANES]);
-        finite &= compute::<S, P, LANES>(known(s), known(p), out.try_into().expect("so many"), value);
-        at += LANES;
-    }
-    while at < row.len() {
-        finite &= buffer.0[at].write(value(row[at], S::widen(params[at]))).finite();
-        at += 1;
+    let mut new = *row;
+    for i in 0..N {
+        new[i] = value(row[i], S::widen(params[i]));
+        finite &= new[i].finite();
     }
     if finite {
-        // SAFETY: all of them have been written.
-        row.copy_from_slice(unsafe { buffer.first(row.len()) });
-    }
-    finite
-}
-
-/// A chunk whose length the compiler knows.
-#[inline(always)]
-fn known<T, const N: usize>(chunk: &[T]) -> &[T; N] {
-    chunk.try_into().expect("a chunk is so long")
-}
-
-/// Computes as many new averages as the compiler is told, and whether all of them are finite.
-#[inline(always)]
-fn compute<S: Shadow, P: Param, const N: usize>(
-    row: &[S; N],
-    params: &[P; N],
-    out: &mut [MaybeUninit<S>; N],
-    value: impl Fn(S, S) -> S,
-) -> bool {
-    let mut finite = true;
-    for i in 0..N {
-        finite &= out[i].write(value(row[i], S::widen(params[i]))).finite();
+        *row = new;
     }
     finite
 }
@@ -212,7 +188,7 @@ impl<S: Shadow, P: Param> Work for Narrow<'_, S, P> {
             // SAFETY: so many have just been written.
             stream(unsafe { buffer.first(next) }, place);
             (averages, into) = (later, rest);
-            next = into.len().min(BLOCK);
+            next = into.len().min(NARROWED);
         }
         fence();
     }
