@@ -5,6 +5,8 @@
 PYTHON ?= python3
 # Those that test-range looks for.
 PYTHONS ?= $(PYTHON) python3.10 python3.11 python3.12 python3.13 python3.14
+# What bench is told; for instance BENCH="--quick --only ResNet", which keeps nothing.
+BENCH ?= --save
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +25,7 @@ PORTABLE = --zig --compatibility manylinux2014 -- -C link-arg=$(UNWINDER)
 unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
-.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python wheel dev clean tools
+.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python wheel bench measure dev clean tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,7 @@ lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documenta
 lint-rust: | tools
 	@echo "lint: Rust"
 	@cargo fmt --check
+	@cargo fmt --check --manifest-path benches/shrew/Cargo.toml
 	@cargo clippy --quiet --locked --all-targets -- --deny warnings
 	@PYO3_PYTHON="$(CURDIR)/$(BIN)/python" \
 		cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
@@ -75,11 +78,21 @@ wheel: $(VENV)/.wheel ## build the wheel for every Python and Linux into dist, i
 	@PATH="$(CURDIR)/$(BIN):$$PATH" maturin build --quiet --release --out dist $(if $(filter Linux,$(shell uname)),$(PORTABLE))
 	@$(BIN)/python tests/wheel/check.py $(WHEEL)
 
+# The peers are gigabytes, so they have an environment of their own, and nothing else waits for them.
+bench: ## measure everything against its peers, print the table and keep it in benches/
+	@$(MAKE) --no-print-directory VENV=.venv-bench measure
+
+measure: $(VENV)/.bench $(VENV)/.package
+	@mkdir -p target/rows
+	@RAYON_NUM_THREADS=2 cargo run --quiet --locked --release --target-dir target \
+		--manifest-path benches/shrew/Cargo.toml >target/rows/shrew.jsonl
+	@$(BIN)/python benches/python/run.py --rows target/rows/*.jsonl $(BENCH)
+
 dev: $(VENV)/.dev $(VENV)/.package ## make .venv, with the package and the tools for work on it
 
 clean: ## remove .venv and everything that was built
-	@rm -rf $(VENV) target dist digits.png .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find python tests examples -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf $(VENV) .venv-bench target dist digits.png .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find python tests examples benches -name __pycache__ -prune -exec rm -rf {} +
 
 # Asks before anything is made: without cargo, for one, maturin would set about downloading a Rust of its own.
 tools:
@@ -97,7 +110,7 @@ $(VENV)/.made: | tools
 	@$(PIP) install --upgrade 'pip>=25.1' # the first that reads dependency groups
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.wheel: $(VENV)/.made pyproject.toml
+$(VENV)/.bench $(VENV)/.demo $(VENV)/.dev $(VENV)/.wheel: $(VENV)/.made pyproject.toml
 	@echo "installing the dependency group $(subst .,,$(@F))"
 	@$(PIP) install --group $(subst .,,$(@F))
 	@touch $@
