@@ -84,8 +84,14 @@ impl<S: Shadow> Averaging<'_, S> {
         }
         let (start, mut count) = (range.start, 0);
         self.param.pieces(range, |at, params: &[P]| {
-            let stretches = rows.iter_mut().map(|row| &mut row[at - start..][..params.len()]);
-            count += kernel::average(&mut stretches.collect::<Rows<'_, S>>(), params, self.blends, self.on);
+            let place = at - start..at - start + params.len();
+            count += match &mut *rows {
+                [row] => kernel::average(&mut [&mut row[place]], params, self.blends, self.on),
+                rows => {
+                    let mut stretches: Rows<'_, S> = rows.iter_mut().map(|row| &mut row[place.clone()]).collect();
+                    kernel::average(&mut stretches, params, self.blends, self.on)
+                }
+            };
         });
         count
     }

@@ -7,9 +7,6 @@ use crate::dtype::{Element, Param, Shadow};
 use crate::nonfinite::NonFinite;
 use std::mem::MaybeUninit;
 
-/// How far one row is averaged before the next one is: with several, the parameters come from the first-level cache.
-const STRETCH: usize = 1024;
-
 /// Elements that are averaged, tested and only then stored.
 const BLOCK: usize = 32;
 
@@ -39,43 +36,52 @@ impl<T: Element> Buffer<T> {
     }
 }
 
-/// See [`average`](super::average).
-pub(super) struct Average<'r, 'a, S, P> {
-    pub rows: &'r mut [&'a mut [S]],
-    pub params: &'r [P],
-    pub blends: &'r [Blend<S>],
-    pub on: NonFinite,
+/// Averages one row; see [`average`](super::average()).
+pub(super) struct Average<'r, S, P> {
+    row: &'r mut [S],
+    params: &'r [P],
+    blend: Blend<S>,
+    on: NonFinite,
+    /// Where elements that are refused are marked.
+    marks: Option<&'r mut [bool]>,
 }
 
-impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
+impl<'r, S, P> Average<'r, S, P> {
+    /// # Panics
+    /// Unless the row, and the marks if there are any, are as long as `params`.
+    #[inline]
+    pub fn new(
+        row: &'r mut [S],
+        params: &'r [P],
+        blend: Blend<S>,
+        on: NonFinite,
+        marks: Option<&'r mut [bool]>,
+    ) -> Self {
+        assert_eq!(row.len(), params.len(), "a row and the parameters differ in length");
+        assert!(
+            marks.as_ref().is_none_or(|marks| marks.len() == params.len()),
+            "marks and parameters differ in length"
+        );
+        Self { row, params, blend, on, marks }
+    }
+}
+
+impl<S: Shadow, P: Param> Work for Average<'_, S, P> {
+    /// How many elements were refused.
     type Output = u64;
 
     #[inline(always)]
     fn run(self) -> u64 {
-        let Self { rows, params, blends, on } = self;
+        let Self { row, params, blend, on, mut marks } = self;
         let mut count = 0;
-        let mut start = 0;
-        while start < params.len() {
-            let params = &params[start..params.len().min(start + STRETCH)];
-            let mut refused: Option<[bool; STRETCH]> = None;
-            for (row, &blend) in rows.iter_mut().zip(blends) {
-                let row = &mut row[start..start + params.len()];
-                let mut mend = |row: &mut [S], params: &[P], at: usize| {
-                    let refused = refused.get_or_insert([false; STRETCH]);
-                    mend(row, params, blend, on, &mut refused[at..]);
-                };
-                match blend {
-                    Blend::Keep => {}
-                    Blend::Near { a, .. } => blocks(row, params, |s, p| near(s, p, a), &mut mend),
-                    Blend::Far { b, .. } => blocks(row, params, |s, p| far(s, p, b), &mut mend),
-                    Blend::Copy => blocks(row, params, |_, p| p, &mut mend),
-                }
-            }
-            // Looked at where they are: to move the marks takes longer than to average a small tensor.
-            if let Some(refused) = &refused {
-                count += refused.iter().filter(|&&refused| refused).count() as u64;
-            }
-            start += STRETCH;
+        let mut mend = |row: &mut [S], params: &[P], at: usize| {
+            count += mend(row, params, blend, on, marks.as_deref_mut().map(|marks| &mut marks[at..]));
+        };
+        match blend {
+            Blend::Keep => {}
+            Blend::Near { a, .. } => blocks(row, params, |s, p| near(s, p, a), &mut mend),
+            Blend::Far { b, .. } => blocks(row, params, |s, p| far(s, p, b), &mut mend),
+            Blend::Copy => blocks(row, params, |_, p| p, &mut mend),
         }
         count
     }
@@ -129,21 +135,44 @@ fn block<S: Shadow, P: Param, const N: usize>(
     finite
 }
 
-/// Averages a block one element at a time, marking those that are refused.
+/// Averages a block one element at a time, marking and counting those that are refused.
 #[cold]
 #[inline(never)]
-fn mend<S: Shadow, P: Param>(row: &mut [S], params: &[P], blend: Blend<S>, on: NonFinite, refused: &mut [bool]) {
-    for ((s, &p), refused) in row.iter_mut().zip(params).zip(refused) {
+fn mend<S: Shadow, P: Param>(
+    row: &mut [S],
+    params: &[P],
+    blend: Blend<S>,
+    on: NonFinite,
+    mut marks: Option<&mut [bool]>,
+) -> u64 {
+    let mut count = 0;
+    for (at, (s, &p)) in row.iter_mut().zip(params).enumerate() {
         let (value, refuse) = element(*s, S::widen(p), blend, on);
         *s = value;
-        *refused |= refuse;
+        if refuse {
+            count += 1;
+            if let Some(marks) = &mut marks {
+                marks[at] = true;
+            }
+        }
     }
+    count
 }
 
 /// See [`widen`](super::widen).
 pub(super) struct Widen<'r, S, P> {
-    pub params: &'r [P],
-    pub into: &'r mut [S],
+    params: &'r [P],
+    into: &'r mut [S],
+}
+
+impl<'r, S, P> Widen<'r, S, P> {
+    /// # Panics
+    /// Unless both have the same length.
+    #[inline]
+    pub fn new(params: &'r [P], into: &'r mut [S]) -> Self {
+        assert_eq!(params.len(), into.len(), "from and into differ in length");
+        Self { params, into }
+    }
 }
 
 impl<S: Shadow, P: Param> Work for Widen<'_, S, P> {
@@ -162,9 +191,19 @@ impl<S: Shadow, P: Param> Work for Widen<'_, S, P> {
 
 /// See [`narrow`](super::narrow).
 pub(super) struct Narrow<'r, S, P> {
-    pub averages: &'r [S],
-    pub into: &'r mut [P],
-    pub store: Store,
+    averages: &'r [S],
+    into: &'r mut [P],
+    store: Store,
+}
+
+impl<'r, S, P> Narrow<'r, S, P> {
+    /// # Panics
+    /// Unless both have the same length.
+    #[inline]
+    pub fn new(averages: &'r [S], into: &'r mut [P], store: Store) -> Self {
+        assert_eq!(averages.len(), into.len(), "from and into differ in length");
+        Self { averages, into, store }
+    }
 }
 
 impl<S: Shadow, P: Param> Work for Narrow<'_, S, P> {

@@ -48,18 +48,9 @@ impl Level {
     }
 
     /// The widest level that is available.
-    #[inline]
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if x86_64::has_avx512() {
-                return Level::Avx512;
-            }
-            if x86_64::has_avx2() {
-                return Level::Avx2;
-            }
-        }
-        Level::Baseline
+        let mut here = Level::ALL.iter().rev().filter(|level| level.is_available());
+        *here.next().expect("the baseline is always available")
     }
 
     /// Does the work with the instructions of this level.
@@ -79,4 +70,21 @@ impl Level {
             Level::Avx512 => unsafe { x86_64::avx512(work) },
         }
     }
+}
+
+/// Does the work with the instructions of the widest level that is available.
+#[inline]
+pub(super) fn run<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86_64::has_avx512() {
+            // SAFETY: the level is available.
+            return unsafe { x86_64::avx512(work) };
+        }
+        if x86_64::has_avx2() {
+            // SAFETY: as above.
+            return unsafe { x86_64::avx2(work) };
+        }
+    }
+    work.run()
 }

@@ -1,9 +1,9 @@
 //! The verbs on slices: average, widen, narrow, copy; in [`view`], the memory that they work on; in [`overlap`], what of
 //! it is shared.
 //!
-//! Averages go through blocks of [`BLOCK`] elements that stay in the first-level cache: a block is computed into a buffer
-//! on the stack together with the test for NaN and infinity, and only then copied to its place. A store that selects,
-//! element by element, becomes a masked store with some instruction sets and costs up to four times as much.
+//! Averages are computed a few registers at a time together with the test for NaN and infinity, and only stored if all of
+//! them pass. A store that selects, element by element, becomes a masked store with some instruction sets and costs up to
+//! four times as much.
 //!
 //! The arithmetic is written once, in [`scalar`]. Each verb is compiled for every [`Level`] there is, and the widest that
 //! the machine has is taken at run time.
@@ -15,6 +15,7 @@ pub mod overlap;
 pub mod part;
 pub mod scalar;
 mod stream;
+mod turn;
 pub mod view;
 mod walk;
 #[cfg(target_arch = "x86_64")]
@@ -31,15 +32,21 @@ use crate::dtype::{Element, Param, Shadow};
 use crate::nonfinite::NonFinite;
 use scalar::Blend;
 
-/// Elements in a block.
+/// Where work is best cut in two: a multiple of all that is done at a time, and of a line of the caches.
 pub const BLOCK: usize = 256;
+
+/// How far one row is averaged before the next one is: with several, the parameters come from the first-level cache.
+const STRETCH: usize = 1024;
 
 /// Averages `params` into every row, row `h` with the weights `blends[h]`, and counts the elements refused by any row.
 ///
 /// # Panics
 /// Unless there is one row for each blend, each as long as `params`.
 pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends: &[Blend<S>], on: NonFinite) -> u64 {
-    Level::best().average(rows, params, blends, on)
+    let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [bool]>| {
+        level::run(blocks::Average::new(row, params, blend, on, marks))
+    };
+    average_rows(rows, params, blends, &mut one)
 }
 
 /// Writes each of `params` in the shadow's type, exactly, and counts those that are NaN or infinite.
@@ -47,7 +54,7 @@ pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends:
 /// # Panics
 /// Unless both have the same length.
 pub fn widen<S: Shadow, P: Param>(params: &[P], into: &mut [S]) -> u64 {
-    Level::best().widen(params, into)
+    level::run(blocks::Widen::new(params, into))
 }
 
 /// Writes each of `averages` in the parameter's type, to nearest, ties to even, rounded once.
@@ -55,7 +62,7 @@ pub fn widen<S: Shadow, P: Param>(params: &[P], into: &mut [S]) -> u64 {
 /// # Panics
 /// Unless both have the same length.
 pub fn narrow<S: Shadow, P: Param>(averages: &[S], into: &mut [P], store: Store) {
-    Level::best().narrow(averages, into, store);
+    level::run(blocks::Narrow::new(averages, into, store));
 }
 
 /// Copies bit for bit.
@@ -64,6 +71,35 @@ pub fn narrow<S: Shadow, P: Param>(averages: &[S], into: &mut [P], store: Store)
 /// Unless both have the same length.
 pub fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
     stream::copy(from, into, store);
+}
+
+/// Averages each row by `one`, which counts the elements that it refuses, or also marks them.
+#[inline]
+fn average_rows<S: Shadow, P: Param>(
+    rows: &mut [&mut [S]],
+    params: &[P],
+    blends: &[Blend<S>],
+    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [bool]>) -> u64,
+) -> u64 {
+    assert_eq!(rows.len(), blends.len(), "a row for each blend");
+    if let ([row], [blend]) = (&mut *rows, blends) {
+        return one(row, params, *blend, None);
+    }
+    assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
+    let mut count = 0;
+    let mut marks = [false; STRETCH];
+    for (at, params) in params.chunks(STRETCH).enumerate() {
+        let marks = &mut marks[..params.len()];
+        let mut refused = 0;
+        for (row, &blend) in rows.iter_mut().zip(blends) {
+            refused += one(&mut row[at * STRETCH..][..params.len()], params, blend, Some(&mut *marks));
+        }
+        if refused > 0 {
+            count += marks.iter().filter(|&&refused| refused).count() as u64;
+            marks.fill(false);
+        }
+    }
+    count
 }
 
 impl Level {
@@ -78,9 +114,10 @@ impl Level {
         blends: &[Blend<S>],
         on: NonFinite,
     ) -> u64 {
-        assert_eq!(rows.len(), blends.len(), "a row for each blend");
-        assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
-        self.run(blocks::Average { rows, params, blends, on })
+        let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [bool]>| {
+            self.run(blocks::Average::new(row, params, blend, on, marks))
+        };
+        average_rows(rows, params, blends, &mut one)
     }
 
     /// [`widen`] at this level.
@@ -88,8 +125,7 @@ impl Level {
     /// # Panics
     /// As [`widen`] does, and unless the level is available.
     pub fn widen<S: Shadow, P: Param>(self, params: &[P], into: &mut [S]) -> u64 {
-        assert_eq!(params.len(), into.len(), "from and into differ in length");
-        self.run(blocks::Widen { params, into })
+        self.run(blocks::Widen::new(params, into))
     }
 
     /// [`narrow`] at this level.
@@ -97,7 +133,6 @@ impl Level {
     /// # Panics
     /// As [`narrow`] does, and unless the level is available.
     pub fn narrow<S: Shadow, P: Param>(self, averages: &[S], into: &mut [P], store: Store) {
-        assert_eq!(averages.len(), into.len(), "from and into differ in length");
-        self.run(blocks::Narrow { averages, into, store });
+        self.run(blocks::Narrow::new(averages, into, store));
     }
 }

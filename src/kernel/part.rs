@@ -88,9 +88,11 @@ impl<'a> Part<'a> {
                 walk.runs(at..at + values.len(), |offset, stride, count| {
                     let (run, rest) = values.split_at(count);
                     values = rest;
-                    for (i, &value) in run.iter().enumerate() {
+                    let mut place = data.wrapping_offset(offset);
+                    for &value in run {
                         // SAFETY: `runs` gives only offsets of elements of the range, as above.
-                        unsafe { *data.offset(offset + i as isize * stride) = value };
+                        unsafe { *place = value };
+                        place = place.wrapping_offset(stride);
                     }
                 });
             }
@@ -98,10 +100,8 @@ impl<'a> Part<'a> {
         walk.tiles(tiled, |tile| {
             let piece = &mut piece[..tile.elements()];
             tile.stretches(walk.unit, |start, part| produce(start, &mut piece[part]));
-            tile.each(|at, offset| {
-                // SAFETY: `tiles` gives only offsets of elements of the range, as above.
-                unsafe { *data.offset(offset) = piece[at] };
-            });
+            // SAFETY: `tiles` gives only elements of the range, as above.
+            unsafe { tile.write(data, piece) };
         });
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn first_line<T: Element>(into: &[T]) -> usize {
 /// Unless both have the same length.
 pub(super) fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
     match store {
-        Store::Cached => into.copy_from_slice(from),
+        Store::Cached => lines::<T, false>(from, into),
         Store::Streamed => {
             let head = first_line(into).min(into.len());
             let (from_head, from) = from.split_at(head);
@@ -43,25 +43,47 @@ pub(super) fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
 ///
 /// # Panics
 /// Unless both have the same length.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+    if into.as_ptr().addr() % LINE == 0 { lines::<T, true>(from, into) } else { into.copy_from_slice(from) }
+}
+
+/// Copies line after line, past the caches if these are aligned. In the caches too this is faster than the C library's
+/// way, which leaves longer copies to an instruction that some processors are slow at.
+///
+/// # Panics
+/// Unless both have the same length.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_stream_si128};
     assert_eq!(from.len(), into.len(), "from and into differ in length");
-    let lines = if into.as_ptr().addr() % LINE == 0 { size_of_val(into) / LINE } else { 0 };
+    assert!(!PAST || into.as_ptr().addr() % LINE == 0, "lines that are not aligned");
+    let lines = size_of_val(into) / LINE;
     let (source, target) = (from.as_ptr().cast::<__m128i>(), into.as_mut_ptr().cast::<__m128i>());
     for line in 0..lines {
-        // SAFETY: both are as long as so many lines of four such words, the target is aligned, and SSE2, which these
-        // instructions are of, is a part of x86-64.
+        // SAFETY: both are as long as so many lines of four such words, the target is aligned if that is needed, and SSE2,
+        // which these instructions are of, is a part of x86-64.
         unsafe {
             let words = [0, 1, 2, 3].map(|word| _mm_loadu_si128(source.add(4 * line + word)));
             for (word, value) in words.into_iter().enumerate() {
-                _mm_stream_si128(target.add(4 * line + word), value);
+                let place = target.add(4 * line + word);
+                if PAST { _mm_stream_si128(place, value) } else { _mm_storeu_si128(place, value) }
             }
         }
     }
     let done = lines * LINE / size_of::<T>();
     into[done..].copy_from_slice(&from[done..]);
+}
+
+/// Copies; there is no better way here.
+///
+/// # Panics
+/// Unless both have the same length.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
+    into.copy_from_slice(from);
 }
 
 /// Makes streamed stores visible to other threads before whatever this one stores next.
@@ -70,16 +92,6 @@ pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
 pub(super) fn fence() {
     // SAFETY: SSE, which this instruction is of, is a part of x86-64.
     unsafe { std::arch::x86_64::_mm_sfence() }
-}
-
-/// Copies; there is no other way here.
-///
-/// # Panics
-/// Unless both have the same length.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
-    into.copy_from_slice(from);
 }
 
 /// Nothing has to be waited for here.

@@ -183,9 +183,11 @@ impl<'a> View<'a> {
                 walk.runs(at..range.end.min(at + PIECE), |offset, stride, count| {
                     let (run, rest) = std::mem::take(&mut places).split_at_mut(count);
                     places = rest;
-                    for (i, place) in run.iter_mut().enumerate() {
+                    let mut from = data.wrapping_offset(offset);
+                    for place in run {
                         // SAFETY: `runs` gives only offsets of elements of this tensor, as above.
-                        place.write(unsafe { *data.offset(offset + i as isize * stride) });
+                        place.write(unsafe { *from });
+                        from = from.wrapping_offset(stride);
                     }
                 });
                 // SAFETY: as many have been written as there are in the range.
@@ -193,10 +195,8 @@ impl<'a> View<'a> {
             }
         }
         walk.tiles(tiled, |tile| {
-            tile.each(|at, offset| {
-                // SAFETY: `tiles` gives only offsets of elements of this tensor, as above.
-                piece[at].write(unsafe { *data.offset(offset) });
-            });
+            // SAFETY: `tiles` gives only elements of this tensor, as above.
+            unsafe { tile.read(data, &mut piece) };
             // SAFETY: each element of the tile has been written.
             let values = unsafe { written(&piece, tile.elements()) };
             tile.stretches(walk.unit, |start, part| visit(start, &values[part]));

@@ -1,13 +1,19 @@
 //! The way through a strided tensor that its memory likes best: along the last axis, or in tiles where another is nearer.
 
+use super::turn::{SIDE, turn};
+use crate::dtype::Element;
 use smallvec::SmallVec;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The most elements that are taken through the stack at a time.
 pub(super) const PIECE: usize = 2048;
 
-/// Columns of a tile. Each lies in a line of the caches of its own, and all those have to stay in the nearest one.
-const COLUMNS: usize = 64;
+/// Rows of a tile: a line of the caches, or a part of one.
+const ROWS: usize = 16;
+
+/// Columns of a tile. Each lies in a line of the caches of its own.
+const COLUMNS: usize = PIECE / ROWS;
 
 /// A strided tensor, with its axes as few as they can be.
 pub(super) struct Walk {
@@ -38,14 +44,83 @@ impl Tile<'_> {
         self.rows * self.columns.len()
     }
 
-    /// Calls `visit(number, offset)` for each element: its number in the tile, row after row, and where it lies. They come
-    /// column after column, as they lie in memory.
-    #[inline(always)]
-    pub fn each(&self, mut visit: impl FnMut(usize, isize)) {
-        for (column, place) in self.columns.iter().enumerate() {
-            for row in 0..self.rows {
-                visit(row * self.columns.len() + column, self.offset + place + row as isize * self.stride);
+    /// Copies the tile out of the tensor, row after row.
+    ///
+    /// # Safety
+    /// The elements of the tile must be readable and aligned at these places after `data`.
+    pub unsafe fn read<T: Element>(&self, data: *const T, piece: &mut [MaybeUninit<T>; PIECE]) {
+        let columns = self.columns.len();
+        if self.stride != 1 || self.rows != ROWS {
+            for (row, out) in piece[..self.elements()].chunks_exact_mut(columns).enumerate() {
+                for (out, place) in out.iter_mut().zip(self.columns) {
+                    // SAFETY: this is an element of the tile.
+                    out.write(unsafe { *data.offset(self.offset + place + row as isize * self.stride) });
+                }
             }
+            return;
+        }
+        // First as they lie, line after line: the columns may be such powers of two apart that the nearest cache has no
+        // room for all of them, and then each line would be fetched again for each of its elements.
+        let mut lines = [[MaybeUninit::<T>::uninit(); ROWS]; COLUMNS];
+        for (line, place) in lines.iter_mut().zip(self.columns) {
+            // SAFETY: so many elements of the tile follow each other here.
+            *line = unsafe { data.offset(self.offset + place).cast::<[MaybeUninit<T>; ROWS]>().read() };
+        }
+        let mut column = 0;
+        while column + SIDE <= columns {
+            for row in (0..ROWS).step_by(SIDE) {
+                // SAFETY: the columns and rows are some of `lines`, where each column is as long as there are rows, and of
+                // the piece, where each row is as long as there are columns.
+                unsafe {
+                    let from = lines.as_ptr().cast::<T>().add(column * ROWS + row);
+                    turn(from, ROWS, piece.as_mut_ptr().cast::<T>().add(row * columns + column), columns);
+                }
+            }
+            column += SIDE;
+        }
+        for (column, line) in lines.iter().enumerate().take(columns).skip(column) {
+            for (row, &value) in line.iter().enumerate() {
+                piece[row * columns + column] = value;
+            }
+        }
+    }
+
+    /// Copies the tile into the tensor, from where its rows follow each other.
+    ///
+    /// # Safety
+    /// The elements of the tile must be writable and aligned at these places after `data`.
+    pub unsafe fn write<T: Element>(&self, data: *mut T, piece: &[T]) {
+        let columns = self.columns.len();
+        if self.stride != 1 || self.rows != ROWS {
+            for (row, values) in piece[..self.elements()].chunks_exact(columns).enumerate() {
+                for (&value, place) in values.iter().zip(self.columns) {
+                    // SAFETY: this is an element of the tile.
+                    unsafe { *data.offset(self.offset + place + row as isize * self.stride) = value };
+                }
+            }
+            return;
+        }
+        let mut lines = [[T::zeroed(); ROWS]; COLUMNS];
+        let piece = &piece[..self.elements()];
+        let mut column = 0;
+        while column + SIDE <= columns {
+            for row in (0..ROWS).step_by(SIDE) {
+                // SAFETY: as in `read`, the other way round.
+                unsafe {
+                    let into = lines.as_mut_ptr().cast::<T>().add(column * ROWS + row);
+                    turn(piece.as_ptr().add(row * columns + column), columns, into, ROWS);
+                }
+            }
+            column += SIDE;
+        }
+        for (column, line) in lines.iter_mut().enumerate().take(columns).skip(column) {
+            for (row, value) in line.iter_mut().enumerate() {
+                *value = piece[row * columns + column];
+            }
+        }
+        for (line, place) in lines.iter().zip(self.columns) {
+            // SAFETY: so many elements of the tile follow each other here.
+            unsafe { data.offset(self.offset + place).cast::<[T; ROWS]>().write(*line) };
         }
     }
 
@@ -116,9 +191,11 @@ impl Walk {
                     *place = offset + i as isize * stride;
                 }
             });
+            // Of few columns more rows, as the nearest cache has room for all their lines.
+            let most = if columns.len() < 2 * ROWS { PIECE / columns.len() } else { ROWS };
             let (mut row, end) = (range.start / unit, range.end / unit);
             while row < end {
-                let rows = (PIECE / columns.len()).min(end - row).min(extent - row % extent);
+                let rows = most.min(end - row).min(extent - row % extent);
                 let offset = place(outer, row / extent) + (row % extent) as isize * stride;
                 visit(Tile { at: row * unit + first, offset, rows, stride, columns });
                 row += rows;
