@@ -225,7 +225,7 @@ mod tests {
 
     /// Around every number of 16 bits, every middle between two, and every power of two, with both signs.
     fn near(value_of: impl Fn(u16) -> f32) -> impl Iterator<Item = f32> {
-        let numbers = (0..0x8000_u16).map(move |bits| value_of(bits));
+        let numbers = (0..0x8000_u16).map(value_of);
         let powers = (0..0xff_u32).map(|exponent| f32::from_bits(exponent << 23));
         numbers.chain(powers).flat_map(|x| {
             let bits = x.to_bits();

@@ -1,5 +1,6 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
+use super::words::Words;
 use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ pub struct Buffer {
     descriptor: Descriptor,
     elements: usize,
     // Words of 64 bits are aligned for every dtype.
-    words: Arc<Vec<u64>>,
+    words: Arc<Words>,
 }
 
 impl Buffer {
@@ -28,8 +29,7 @@ impl Buffer {
         let Descriptor { dtype, shape } = &descriptor;
         let elements = descriptor::elements(*dtype, shape).ok_or(Error::Memory { bytes: usize::MAX })?;
         let bytes = elements * dtype.size();
-        let words = bytemuck::allocation::try_zeroed_slice_box(bytes.div_ceil(8));
-        let words = words.map_err(|()| Error::Memory { bytes })?.into_vec();
+        let words = Words::zeroed(bytes.div_ceil(8))?;
         Ok(Self { descriptor, elements, words: Arc::new(words) })
     }
 
@@ -47,14 +47,14 @@ impl Buffer {
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
+    #[inline]
     pub fn own(&mut self) -> Result<()> {
-        if Arc::strong_count(&self.words) > 1 {
-            let mut words = Vec::new();
-            let bytes = size_of_val(&self.words[..]);
-            words.try_reserve_exact(self.words.len()).map_err(|_| Error::Memory { bytes })?;
-            words.extend_from_slice(&self.words);
-            self.words = Arc::new(words);
-        }
+        if Arc::strong_count(&self.words) == 1 { Ok(()) } else { self.part() }
+    }
+
+    #[cold]
+    fn part(&mut self) -> Result<()> {
+        self.words = Arc::new(self.words.copied()?);
         Ok(())
     }
 
@@ -79,27 +79,35 @@ impl Buffer {
     /// Unless `T` is as wide as the dtype.
     pub fn as_slice<T: Element>(&self) -> &[T] {
         self.check_width::<T>();
-        &bytemuck::cast_slice(&self.words)[..self.elements]
+        &bytemuck::cast_slice(self.words.as_slice())[..self.elements]
     }
 
     /// The elements, to write; copies them first if somebody else holds them.
     ///
     /// # Panics
-    /// Unless `T` is as wide as the dtype.
+    /// Unless `T` is as wide as the dtype, and if there is no memory for a copy: see [`Buffer::own`].
+    #[inline]
     pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
         self.check_width::<T>();
-        &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..self.elements]
+        let elements = self.elements;
+        &mut bytemuck::cast_slice_mut(self.as_mut_words())[..elements]
     }
 
     /// The elements as they lie in memory.
     pub fn as_bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.elements * self.descriptor.dtype.size()]
+        &bytemuck::cast_slice(self.words.as_slice())[..self.elements * self.descriptor.dtype.size()]
     }
 
     /// The elements as they lie in memory, to write; copies them first if somebody else holds them.
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
         let bytes = self.elements * self.descriptor.dtype.size();
-        &mut bytemuck::cast_slice_mut(Arc::make_mut(&mut self.words).as_mut_slice())[..bytes]
+        &mut bytemuck::cast_slice_mut(self.as_mut_words())[..bytes]
+    }
+
+    #[inline]
+    fn as_mut_words(&mut self) -> &mut [u64] {
+        self.own().unwrap_or_else(|error| panic!("{error}"));
+        Arc::get_mut(&mut self.words).expect("nobody else holds it now")
     }
 
     /// Calls `visit` for piece after piece of the bytes that the elements have as `dtype`: their own, or one that an
@@ -160,6 +168,7 @@ impl Buffer {
         Ok(wide)
     }
 
+    #[inline]
     fn check_width<T: Element>(&self) {
         let dtype = self.descriptor.dtype;
         assert_eq!(size_of::<T>(), dtype.size(), "{dtype} read as {}", T::DTYPE);
@@ -167,6 +176,6 @@ impl Buffer {
 
     /// A view, shaped.
     pub fn view(&self) -> View<'_> {
-        View::over(&self.words, self.descriptor.dtype, &self.descriptor.shape)
+        View::over(self.words.as_slice(), self.descriptor.dtype, &self.descriptor.shape)
     }
 }

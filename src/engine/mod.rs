@@ -5,6 +5,7 @@ mod pool;
 mod shadows;
 mod split;
 mod tasks;
+mod words;
 
 pub use buffer::Buffer;
 pub use shadows::HostShadows;
@@ -182,7 +183,9 @@ impl Engine {
         let horizons = shadows.horizons();
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
         let (owners, items) = shadows.rows(range.clone());
-        items.iter_mut().try_for_each(Buffer::own)?;
+        for buffer in &mut *items {
+            buffer.own()?;
+        }
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();

@@ -82,9 +82,20 @@ fn average_rows<S: Shadow, P: Param>(
     one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [bool]>) -> u64,
 ) -> u64 {
     assert_eq!(rows.len(), blends.len(), "a row for each blend");
-    if let ([row], [blend]) = (&mut *rows, blends) {
-        return one(row, params, *blend, None);
+    match (rows, blends) {
+        ([row], [blend]) => one(row, params, *blend, None),
+        (rows, blends) => average_several(rows, params, blends, one),
     }
+}
+
+/// The same of several rows, of which an element counts once.
+#[inline(never)]
+fn average_several<S: Shadow, P: Param>(
+    rows: &mut [&mut [S]],
+    params: &[P],
+    blends: &[Blend<S>],
+    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [bool]>) -> u64,
+) -> u64 {
     assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
     let mut count = 0;
     let mut marks = [false; STRETCH];

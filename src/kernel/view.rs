@@ -112,16 +112,19 @@ impl<'a> View<'a> {
     }
 
     /// The element type.
+    #[inline]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// The address of the first element.
+    #[inline]
     pub fn as_ptr(&self) -> *const u8 {
         self.data.as_ptr()
     }
 
     /// How many elements there are.
+    #[inline]
     pub fn elements(&self) -> usize {
         self.elements
     }
@@ -140,6 +143,7 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     /// Unless `T` is as wide as the dtype.
+    #[inline]
     pub fn as_slice<T: Element>(&self) -> Option<&'a [T]> {
         self.check_width::<T>();
         if self.strides.is_some() {
@@ -218,6 +222,7 @@ impl<'a> View<'a> {
         self.strides.map_or(1, |strides| Walk::new(self.shape(), strides).unit)
     }
 
+    #[inline]
     pub(super) fn check_width<T: Element>(&self) {
         assert_eq!(size_of::<T>(), self.dtype.size(), "{} read as {}", self.dtype, T::DTYPE);
     }

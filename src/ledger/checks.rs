@@ -54,7 +54,19 @@ impl Ledger {
     ///
     /// # Panics
     /// Where there is no such tensor.
+    #[inline]
     pub fn check(&self, index: usize, dtype: DType, shape: &[usize]) -> Result<()> {
+        let expected = &self.descriptors[index];
+        // By hand, as comparing two slices is a call, and this is done for each tensor at each update.
+        let same = dtype == expected.dtype
+            && shape.len() == expected.shape.len()
+            && shape.iter().zip(&expected.shape).all(|(found, known)| found == known);
+        if same { Ok(()) } else { self.refuse(index, dtype, shape) }
+    }
+
+    /// What is wrong with a tensor.
+    #[cold]
+    fn refuse(&self, index: usize, dtype: DType, shape: &[usize]) -> Result<()> {
         let expected = &self.descriptors[index];
         if dtype != expected.dtype {
             return Err(Error::DType {
@@ -63,14 +75,7 @@ impl Ledger {
                 valid: expected.dtype.name().to_owned(),
             });
         }
-        if *shape != expected.shape[..] {
-            return Err(Error::Shape {
-                name: self.names[index].clone(),
-                expected: expected.shape.to_vec(),
-                found: shape.to_vec(),
-            });
-        }
-        Ok(())
+        Err(Error::Shape { name: self.names[index].clone(), expected: expected.shape.to_vec(), found: shape.to_vec() })
     }
 
     /// Puts the names into what a backend said of tensors by their indices.

@@ -68,6 +68,8 @@ impl From<Unfit> for PyErr {
 pub struct Tensor {
     data: NonNull<u8>,
     pub dtype: DType,
+    /// NumPy's descriptor of that dtype, kept so that no other one can come to lie where it is.
+    descr: Option<Py<PyAny>>,
     layout: Layout,
     pub access: Access,
     /// The array made of a scalar, whose memory would be gone with it.
@@ -84,6 +86,7 @@ impl Default for Tensor {
         Self {
             data: NonNull::dangling(),
             dtype: DType::F64,
+            descr: None,
             layout: Layout::new(DType::F64, &[0], &[1]).expect("nothing fits into memory"),
             access: Access::ReadOnly,
             made: None,
@@ -97,12 +100,21 @@ const VALID: &str = "a NumPy array of float64, float32, float16, bfloat16, bool 
 impl Tensor {
     /// Looks at what kind of object the parameter called `name()` is. This may run any Python code, so that it comes
     /// before the facts of any array are read.
+    #[inline]
     pub fn settle<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
-        self.made = None;
+        if self.made.is_some() {
+            self.made = None;
+        }
         // SAFETY: the pointer is that of a live object.
         if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } != 0 {
             return Ok(());
         }
+        self.settle_other(object, name)
+    }
+
+    /// Looks at what is no plain array: one of a subclass, a scalar, or nothing of ours.
+    #[cold]
+    fn settle_other<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
         if object.cast::<PyUntypedArray>().is_ok() {
             if object.get_type().is_subclass(masked(object.py())?)? {
                 return Err(refused(name(), "a masked array", "an array without a mask"));
@@ -122,18 +134,19 @@ impl Tensor {
 
     /// Reads the facts of an array that was settled. This runs no Python code, and so nothing that is read is outdated
     /// before the interpreter is given away.
+    #[inline]
     pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> Result<(), Unfit> {
-        match self.made.as_ref().map(|made| made.clone_ref(object.py())) {
-            Some(made) => {
-                self.read_array(made.bind(object.py()), name, role)?;
-                self.access = Access::Scalar;
-                Ok(())
-            }
-            // SAFETY: `settle` found an array there, or failed.
-            None => self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role),
+        if let Some(made) = &self.made {
+            let made = made.clone_ref(object.py());
+            self.read_array(made.bind(object.py()), name, role)?;
+            self.access = Access::Scalar;
+            return Ok(());
         }
+        // SAFETY: `settle` found an array there, or failed.
+        self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role)
     }
 
+    #[inline]
     fn read_array<'n>(
         &mut self,
         array: &Bound<'_, PyUntypedArray>,
@@ -143,12 +156,19 @@ impl Tensor {
         // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
         // interpreter, which this thread holds.
         let fields = unsafe { &(*array.as_array_ptr()).fields };
-        if role == Role::Parameter && is_snapshot(array.py(), fields.base) {
+        if role == Role::Parameter && !fields.base.is_null() && is_snapshot(array.py(), fields.base) {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }
-        let Some(dtype) = dtype(array, fields.descr) else {
-            return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
+        let py = array.py();
+        let known = self.descr.as_ref().is_some_and(|descr| descr.as_ptr() == fields.descr.cast());
+        let dtype = if known {
+            self.dtype
+        } else {
+            let Some(dtype) = dtype(array, fields.descr) else {
+                return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
+            };
+            dtype
         };
         let refuse = |problem: &str| {
             Unfit::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
@@ -170,11 +190,13 @@ impl Tensor {
             }
         };
         // Mostly the array is laid out as it was before.
-        if dtype != self.dtype || !is_laid_out(&self.layout, dtype.size(), shape, strides) {
+        if !known || !is_laid_out(&self.layout, dtype.size(), shape, strides) {
             self.layout = layout(dtype, shape, strides).map_err(refuse)?;
+            self.dtype = dtype;
+            // SAFETY: an array always has a descriptor.
+            self.descr = Some(unsafe { Bound::from_borrowed_ptr(py, fields.descr.cast()) }.unbind());
         }
         self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
-        self.dtype = dtype;
         self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
         Ok(())
     }
@@ -185,6 +207,7 @@ impl Tensor {
     }
 
     /// How many elements there are.
+    #[inline]
     pub fn elements(&self) -> usize {
         self.layout.elements()
     }

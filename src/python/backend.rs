@@ -20,9 +20,10 @@ pub struct PythonModel {
 }
 
 impl PythonModel {
-    /// Whether a pass over so many elements is worth threads, and with them releasing the interpreter.
-    pub fn is_large(elements: usize) -> bool {
-        Engine::default().is_parallel(elements)
+    /// Whether a pass over so many elements takes so long that the interpreter is released meanwhile: Python itself lets
+    /// another thread run every 5 ms, and fewer take less.
+    pub fn is_long(elements: usize) -> bool {
+        elements >= 1 << 22
     }
 }
 

@@ -47,7 +47,7 @@ impl State {
         let tensors = if own { ema.params_mut() } else { &mut *given };
         known.settle(py, held, tensors)?;
         known.read(py, held, tensors)?;
-        if !PythonModel::is_large(tensors.iter().map(Tensor::elements).sum()) {
+        if !PythonModel::is_long(tensors.iter().map(Tensor::elements).sum()) {
             // Too short to be worth a switch: no other thread runs, so the arrays stay as they were read.
             return Ok(work(ema, given)?);
         }
