@@ -1,6 +1,6 @@
 //! Every framework in host memory is a backend: its tensors are lent in small batches to the engine.
 
-use super::{Backend, Source, Visit};
+use super::{Backend, Owners, Source, Visit};
 use crate::descriptor::{Descriptor, Spec};
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
@@ -116,19 +116,12 @@ impl<H: HostMemory> Backend for H {
         params.iter().enumerate().try_for_each(each)
     }
 
-    fn owners(&self, params: &[Self::Tensor]) -> Result<Vec<usize>> {
-        let mut owners = (0..params.len()).collect::<Vec<_>>();
-        let mut order: Vec<_> = params.iter().enumerate().map(|(index, tensor)| (H::identity(tensor), index)).collect();
-        order.sort_unstable();
-        for group in order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-            let tensors = || group.iter().map(|&(_, index)| index);
-            let read = H::read(&params[group[0].1]).map_err(|error| error.at(group[0].1))?;
-            let views = tensors().map(|index| H::view(&params[index], &read).map_err(|error| error.at(index)));
-            let views = views.collect::<Result<Vec<_>>>()?;
-            let place = |index| group.partition_point(|&(_, other)| other < index);
-            overlap::among(tensors(), |index| views[place(index)], &mut owners)?;
-        }
-        Ok(owners)
+    fn owners(&self, params: &[Self::Tensor], into: &mut Owners) -> Result<()> {
+        into.find_by_key(params.iter().map(H::identity), |group| {
+            let first = group.first();
+            let read = H::read(&params[first]).map_err(|error| error.at(first))?;
+            group.find(|index| H::view(&params[index], &read).map_err(|error| error.at(index)))
+        })
     }
 
     fn same(&self, a: &Self::Tensor, b: &Self::Tensor) -> Result<bool> {

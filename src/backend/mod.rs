@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::nonfinite::{NonFinite, Report};
 
+pub use crate::kernel::overlap::Owners;
 pub use host::HostMemory;
 
 /// What [`Backend::describe`] calls for each tensor: with its index, dtype and shape.
@@ -42,12 +43,12 @@ pub trait Backend {
     fn writable(&self, params: &[Self::Tensor]) -> Result<()>;
 
     /// For each tensor, the index of the first one that is the same memory under another name, or its own: a model has one
-    /// average for all names of a tensor.
+    /// average for all names of a tensor. `into` is mostly what an earlier call was given, with memory to use again.
     ///
     /// # Errors
     /// [`Error::Overlap`] if two tensors share some memory and are not the same, or [`Error::layout`] if one tensor's
     /// elements share memory: what is written to them can't be what each should hold.
-    fn owners(&self, params: &[Self::Tensor]) -> Result<Vec<usize>>;
+    fn owners(&self, params: &[Self::Tensor], into: &mut Owners) -> Result<()>;
 
     /// Whether two tensors are the same memory. This is asked at every update, of tensors that [`Backend::owners`] found to
     /// be the same before.

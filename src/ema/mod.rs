@@ -7,7 +7,7 @@ mod ties;
 
 pub use applied::Applied;
 
-use crate::backend::{Backend, HostMemory};
+use crate::backend::{Backend, HostMemory, Owners};
 use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
 #[cfg(doc)]
@@ -29,6 +29,11 @@ use std::fmt;
 ///
 /// Tied tensors, one memory under several names, have one average, which answers to each of the names. Should they part,
 /// the next update that reads them parts the average, and each goes on from there.
+///
+/// After the first calls, `update`, `apply` and `restore` use their memory again and take none from the heap, as long as
+/// the model keeps its shapes and ties. What does take some: an update that refuses elements, or that finds a snapshot
+/// which [`shadow`](EMA::shadow) gave out; more than eight horizons or six dimensions; arrays of `ndarray` with gaps in
+/// memory; with threads, rayon's queue, once for some sixty tasks handed over.
 ///
 /// A training loop, with a model of `ndarray` arrays:
 ///
@@ -74,7 +79,9 @@ pub struct EMA<B: Backend> {
     ledger: Ledger,
     shadows: B::Shadows,
     backup: B::Backup,
-    /// The owners of the memory that was backed up.
+    /// The owners of the model's memory, as a call found them.
+    owners: Owners,
+    /// Those of the memory that was backed up.
     backed_up: Vec<usize>,
     holds: Holds,
     report: Report,
@@ -146,13 +153,15 @@ impl<B: Backend> EMA<B> {
         };
         backend.describe(&params, &mut each).map_err(|error| ledger::label(&names, error))?;
         let mut ledger = Ledger::new(names, descriptors, config)?;
-        ledger.tie(backend.owners(&params).map_err(|error| ledger.label(error))?)?;
+        let mut owners = Owners::default();
+        backend.owners(&params, &mut owners).map_err(|error| ledger.label(error))?;
+        ledger.tie(owners.to_vec())?;
         let mut report = Report::new(params.len());
         let shadows = backend.shadows(&params, ledger.spec(), &report);
         let shadows = shadows.map_err(|error| ledger.label(error))?;
         ledger.check_start(&mut report)?;
         let (backup, backed_up) = (B::Backup::default(), Vec::new());
-        Ok(Self { backend, params, ledger, shadows, backup, backed_up, holds: Holds::Training, report })
+        Ok(Self { backend, params, ledger, shadows, backup, owners, backed_up, holds: Holds::Training, report })
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.

@@ -1,7 +1,7 @@
 //! Going on from averages and books that were kept, in place of fresh ones.
 
 use super::{EMA, Holds, check};
-use crate::backend::Backend;
+use crate::backend::{Backend, Owners};
 use crate::descriptor::Spec;
 use crate::engine::Buffer;
 use crate::error::Result;
@@ -29,7 +29,8 @@ impl<B: Backend> EMA<B> {
         let shadows = backend.import(averages, ledger.spec())?;
         let report = Report::new(ledger.names().len());
         let (backup, backed_up) = (B::Backup::default(), Vec::new());
-        Ok(Self { backend, params, ledger, shadows, backup, backed_up, holds: Holds::Training, report })
+        let owners = Owners::default();
+        Ok(Self { backend, params, ledger, shadows, backup, owners, backed_up, holds: Holds::Training, report })
     }
 
     /// Whether parameters are those of books that an EMA is to go on with. Which of them are tied is for the first update
@@ -40,7 +41,7 @@ impl<B: Backend> EMA<B> {
     /// same: now, as at a construction, and not after hours of training that can't be evaluated.
     pub(crate) fn check_params(backend: &B, ledger: &Ledger, params: &[B::Tensor]) -> Result<()> {
         check(backend, ledger, params)?;
-        backend.owners(params).map(drop).map_err(|error| ledger.label(error))
+        backend.owners(params, &mut Owners::default()).map_err(|error| ledger.label(error))
     }
 
     /// Goes on from other books and averages of the same parameters.

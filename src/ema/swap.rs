@@ -35,9 +35,9 @@ impl<B: Backend> EMA<B> {
         let (Holds::Averages { horizon } | Holds::Mixture { horizon }) = self.holds else { return Ok(()) };
         check(&self.backend, &self.ledger, &self.params)?;
         self.labelled(self.backend.writable(&self.params))?;
-        let owners = self.owners_of_backup()?;
+        self.find_owners_of_backup()?;
         self.holds = Holds::Mixture { horizon };
-        self.labelled(self.backend.write(&self.params, &owners, Source::Backup(&self.backup)))?;
+        self.labelled(self.backend.write(&self.params, &self.owners, Source::Backup(&self.backup)))?;
         self.holds = Holds::Training;
         Ok(())
     }
@@ -92,19 +92,20 @@ impl<B: Backend> EMA<B> {
         self.ledger.check_horizon(horizon)?;
         check(&self.backend, &self.ledger, &self.params)?;
         self.labelled(self.backend.writable(&self.params))?;
-        let owners = self.owners_of_averages(horizon)?;
+        self.find_owners_of_averages(horizon)?;
         self.ledger.advise_on_share(horizon);
         let before = self.holds;
         if before == Holds::Training {
-            let backed_up = self.backend.backup(&self.params, &owners, &mut self.backup);
+            let backed_up = self.backend.backup(&self.params, &self.owners, &mut self.backup);
             self.labelled(backed_up)?;
-            self.backed_up.clone_from(&owners);
+            self.backed_up.clear();
+            self.backed_up.extend_from_slice(&self.owners);
         }
         self.holds = Holds::Mixture { horizon };
         let averages = Source::Averages { shadows: &self.shadows, horizon };
-        let written = self.backend.write(&self.params, &owners, averages);
+        let written = self.backend.write(&self.params, &self.owners, averages);
         let undo = written.is_err() && before == Holds::Training;
-        if undo && self.backend.write(&self.params, &owners, Source::Backup(&self.backup)).is_ok() {
+        if undo && self.backend.write(&self.params, &self.owners, Source::Backup(&self.backup)).is_ok() {
             self.holds = Holds::Training;
         }
         self.labelled(written)

@@ -42,10 +42,11 @@ fn parted<'o, B: Backend>(backend: &B, before: &'o [usize], params: &[B::Tensor]
 }
 
 impl<B: Backend> EMA<B> {
-    /// The owners of the model's memory as it is now, if that can hold the averages of a horizon.
-    pub(super) fn owners_of_averages(&self, horizon: usize) -> Result<Vec<usize>> {
+    /// Finds the owners of the model's memory as it is now, and whether that can hold the averages of a horizon.
+    pub(super) fn find_owners_of_averages(&mut self, horizon: usize) -> Result<()> {
+        self.find_owners()?;
         let before = self.ledger.owners();
-        self.owners(|index, owner| {
+        self.check_ties(|index, owner| {
             let equal = before[index] == before[owner]
                 || self.backend.export(&self.shadows, horizon, index)?
                     == self.backend.export(&self.shadows, horizon, owner)?;
@@ -53,9 +54,10 @@ impl<B: Backend> EMA<B> {
         })
     }
 
-    /// The owners of the model's memory as it is now, if that can hold what was backed up.
-    pub(super) fn owners_of_backup(&self) -> Result<Vec<usize>> {
-        self.owners(|index, owner| {
+    /// Finds the owners of the model's memory as it is now, and whether that can hold what was backed up.
+    pub(super) fn find_owners_of_backup(&mut self) -> Result<()> {
+        self.find_owners()?;
+        self.check_ties(|index, owner| {
             let equal = self.backed_up[index] == self.backed_up[owner];
             Ok(if equal {
                 None
@@ -65,14 +67,18 @@ impl<B: Backend> EMA<B> {
         })
     }
 
-    /// The owners, if no tensor has a problem with being the same memory as its owner.
-    fn owners(&self, problem: impl Fn(usize, usize) -> Result<Option<&'static str>>) -> Result<Vec<usize>> {
-        let owners = self.labelled(self.backend.owners(&self.params))?;
-        for (index, &owner) in owners.iter().enumerate().filter(|&(index, &owner)| owner != index) {
+    fn find_owners(&mut self) -> Result<()> {
+        let found = self.backend.owners(&self.params, &mut self.owners);
+        self.labelled(found)
+    }
+
+    /// Whether no tensor has a problem with being the same memory as its owner.
+    fn check_ties(&self, problem: impl Fn(usize, usize) -> Result<Option<&'static str>>) -> Result<()> {
+        for (index, &owner) in self.owners.iter().enumerate().filter(|&(index, &owner)| owner != index) {
             if let Some(problem) = self.labelled(problem(index, owner))? {
                 return self.labelled(Err(Error::overlap((owner, index), problem)));
             }
         }
-        Ok(owners)
+        Ok(())
     }
 }

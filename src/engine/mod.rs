@@ -214,10 +214,12 @@ impl Engine {
         for index in range.clone() {
             let view = params(index);
             elements += if owns(index) { view.elements() } else { 0 };
+            let fits = |old: &Buffer| if owns(index) { old.is_like(&view) } else { old.elements() == 0 };
+            let fresh = || if owns(index) { Buffer::zeroed(view.descriptor()) } else { nothing() };
             match into.buffers.get_mut(index) {
-                Some(old) if owns(index) && old.is_like(&view) => {}
-                Some(old) => *old = if owns(index) { Buffer::zeroed(view.descriptor())? } else { nothing()? },
-                None => into.buffers.push(if owns(index) { Buffer::zeroed(view.descriptor())? } else { nothing()? }),
+                Some(old) if fits(old) => {}
+                Some(old) => *old = fresh()?,
+                None => into.buffers.push(fresh()?),
             }
         }
         into.owners.truncate(range.start);

@@ -3,35 +3,124 @@
 use super::view::View;
 use crate::error::{Error, Result};
 use smallvec::SmallVec;
+use std::ops::Deref;
 
 /// The most runs of bytes that are compared among tensors whose extents meet. That takes some 100 MB, and it is rare: of
 /// columns of one matrix, in any number, only one row is looked at.
 const RUNS: usize = 1 << 22;
 
-/// For each tensor, the index of the first one that is the same memory in the same layout: mostly its own.
+/// For each tensor of a model, the index of the first one that is the same memory in the same layout: mostly its own. It
+/// is read as a slice.
 ///
-/// # Errors
-/// As [`among`].
-pub fn owners<'v>(count: usize, view: impl Fn(usize) -> View<'v>) -> Result<Vec<usize>> {
-    let mut owners = (0..count).collect::<Vec<_>>();
-    among(0..count, view, &mut owners)?;
-    Ok(owners)
+/// What it takes to find them is kept, so that a look at a model of which nothing has changed takes no memory. Should
+/// finding them fail, the owners mean nothing.
+///
+/// ```
+/// use shrew_ema::View;
+/// use shrew_ema::kernel::overlap::Owners;
+/// let memory = [1.0_f32, 2.0, 3.0];
+/// let views = [View::from(&memory[..1]), View::from(&memory[1..]), View::from(&memory[..1])];
+/// let mut owners = Owners::default();
+/// owners.find(views.len(), |index| views[index])?;
+/// assert_eq!(owners[..], [0, 1, 0]);
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Owners {
+    owners: Vec<usize>,
+    /// The tensors' indices, each after its key.
+    keyed: Vec<(usize, usize)>,
+    work: Work,
 }
 
-/// As [`owners`], among some tensors of a model: sets the owner of each that is the same as an earlier one.
-///
-/// A tensor without elements shares nothing.
-///
-/// # Errors
-/// [`Error::Overlap`] if two tensors share some memory and are not the same, [`Error::Layout`] if elements of one share
-/// memory; also if telling would take too much work.
-pub fn among<'v>(
-    tensors: impl ExactSizeIterator<Item = usize>,
-    view: impl Fn(usize) -> View<'v>,
+/// Some tensors of a model, whose owners are to be found.
+#[derive(Debug)]
+pub struct Group<'a> {
+    keyed: &'a [(usize, usize)],
+    owners: &'a mut [usize],
+    work: &'a mut Work,
+}
+
+/// Lists that are made anew each time, in memory that is used again.
+#[derive(Debug, Default)]
+struct Work {
+    extents: Vec<Extent>,
+    distinct: Vec<Bytes>,
+    columns: Vec<(usize, usize)>,
+}
+
+impl Owners {
+    /// Looks at so many tensors. One without elements shares nothing.
+    ///
+    /// # Errors
+    /// [`Error::Overlap`] if two tensors share some memory and are not the same, [`Error::Layout`] if elements of one
+    /// share memory; also if telling would take too much work.
+    pub fn find<'v>(&mut self, count: usize, view: impl Fn(usize) -> View<'v>) -> Result<()> {
+        self.set(0..count);
+        among(0..count, |index| Ok(view(index)), &mut self.owners, &mut self.work)
+    }
+
+    /// The same where only tensors of one key can share memory: calls `look` for every two or more of them.
+    ///
+    /// # Errors
+    /// The first of `look`.
+    pub fn find_by_key(
+        &mut self,
+        keys: impl Iterator<Item = usize>,
+        mut look: impl FnMut(Group<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { owners, keyed, work } = self;
+        keyed.clear();
+        keyed.extend(keys.enumerate().map(|(index, key)| (key, index)));
+        keyed.sort_unstable();
+        owners.clear();
+        owners.extend(0..keyed.len());
+        let mut groups = keyed.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
+        groups.try_for_each(|keyed| look(Group { keyed, owners, work }))
+    }
+
+    /// Takes them from whoever knows them: of each tensor its own index or that of an earlier one that owns itself.
+    pub fn set(&mut self, owners: impl IntoIterator<Item = usize>) {
+        self.owners.clear();
+        self.owners.extend(owners);
+    }
+}
+
+impl Deref for Owners {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.owners
+    }
+}
+
+impl Group<'_> {
+    /// The index of the first of its tensors.
+    pub fn first(&self) -> usize {
+        self.keyed[0].1
+    }
+
+    /// Looks at its tensors, of which `view` is asked for some more than once.
+    ///
+    /// # Errors
+    /// As [`Owners::find`], and the first of `view`.
+    pub fn find<'v>(self, view: impl Fn(usize) -> Result<View<'v>>) -> Result<()> {
+        among(self.keyed.iter().map(|&(_, index)| index), view, self.owners, self.work)
+    }
+}
+
+/// Sets the owner of each of some tensors that is the same as an earlier one.
+fn among<'v>(
+    tensors: impl Iterator<Item = usize>,
+    view: impl Fn(usize) -> Result<View<'v>>,
     owners: &mut [usize],
+    work: &mut Work,
 ) -> Result<()> {
-    let mut extents = Vec::with_capacity(tensors.len());
-    extents.extend(tensors.filter_map(|index| Extent::of(index, &view(index))));
+    let Work { extents, distinct, columns } = work;
+    extents.clear();
+    for index in tensors {
+        extents.extend(Extent::of(index, &view(index)?));
+    }
     extents.sort_unstable();
     // What begins before all that came earlier has ended may share memory with it, and nothing else may.
     let mut rest = &extents[..];
@@ -45,7 +134,7 @@ pub fn among<'v>(
         let (cluster, after) = rest.split_at(1 + later.iter().take_while(meets).count());
         // Mostly a tensor in one piece that meets no other.
         if cluster.len() > 1 || first.strided {
-            decide(cluster, &view, owners)?;
+            decide(cluster, &view, owners, distinct, columns)?;
         }
         rest = after;
     }
@@ -64,7 +153,7 @@ pub fn same(a: &View<'_>, b: &View<'_>) -> bool {
 }
 
 /// From a tensor's lowest byte to the one after its highest. The order is that of the lowest, and then of the tensors.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Extent {
     low: usize,
     index: usize,
@@ -92,6 +181,7 @@ impl Extent {
 }
 
 /// Where exactly the bytes of a tensor lie: in runs, one for each way of stepping from the lowest along the axes.
+#[derive(Debug)]
 struct Bytes {
     extent: Extent,
     /// The length of each run.
@@ -149,14 +239,20 @@ impl Bytes {
 }
 
 /// Finds the owners among tensors whose extents meet, ordered by these.
-fn decide<'v>(cluster: &[Extent], view: &impl Fn(usize) -> View<'v>, owners: &mut [usize]) -> Result<()> {
-    let mut distinct: SmallVec<[Bytes; 4]> = SmallVec::new();
+fn decide<'v>(
+    cluster: &[Extent],
+    view: &impl Fn(usize) -> Result<View<'v>>,
+    owners: &mut [usize],
+    distinct: &mut Vec<Bytes>,
+    columns: &mut Vec<(usize, usize)>,
+) -> Result<()> {
+    distinct.clear();
     for &extent in cluster {
-        let this = view(extent.index);
+        let this = view(extent.index)?;
         match distinct.last().map(|last| last.extent) {
             // Every tensor has an element at its lowest address.
             Some(last) if last.low == extent.low => {
-                if !same(&view(last.index), &this) {
+                if !same(&view(last.index)?, &this) {
                     return Err(shared(last.index, extent.index));
                 }
                 owners[extent.index] = last.index;
@@ -165,26 +261,24 @@ fn decide<'v>(cluster: &[Extent], view: &impl Fn(usize) -> View<'v>, owners: &mu
         }
     }
     let alone = distinct.len() == 1;
-    if distinct.iter().all(Bytes::is_nested) && (alone || in_columns(&distinct)) {
+    if distinct.iter().all(Bytes::is_nested) && (alone || in_columns(distinct, columns)) {
         return Ok(());
     }
-    compare(&distinct)
+    compare(distinct)
 }
 
 /// Whether the tensors lie in different columns of a matrix, each in rows of it: surely apart then.
-fn in_columns(tensors: &[Bytes]) -> bool {
+fn in_columns(tensors: &[Bytes], columns: &mut Vec<(usize, usize)>) -> bool {
     let steps = tensors.iter().filter_map(|bytes| bytes.axes.last());
     let Some(period) = steps.map(|&(_, stride)| stride).max().filter(|&period| period > 0) else { return false };
     let base = tensors[0].extent.low;
-    let mut columns: SmallVec<[(usize, usize); 4]> = tensors
-        .iter()
-        .map(|bytes| {
-            let axes = bytes.axes.len();
-            let rows = usize::from(bytes.axes.last().is_some_and(|&(_, stride)| stride == period));
-            let first = (bytes.extent.low - base) % period;
-            (first, first + bytes.span(axes - rows))
-        })
-        .collect();
+    columns.clear();
+    columns.extend(tensors.iter().map(|bytes| {
+        let axes = bytes.axes.len();
+        let rows = usize::from(bytes.axes.last().is_some_and(|&(_, stride)| stride == period));
+        let first = (bytes.extent.low - base) % period;
+        (first, first + bytes.span(axes - rows))
+    }));
     columns.sort_unstable();
     columns.iter().all(|&(_, end)| end <= period) && columns.windows(2).all(|pair| pair[0].1 <= pair[1].0)
 }

@@ -1,7 +1,7 @@
 //! The backend of Python models: arrays in host memory, whose facts the caller of a verb has just read.
 
 use super::array::{Access, Tensor};
-use crate::backend::{Backend, Source, Visit};
+use crate::backend::{Backend, Owners, Source, Visit};
 use crate::descriptor::Spec;
 use crate::engine::{Buffer, Engine, HostBackup, HostShadows};
 use crate::error::{Error, Result};
@@ -55,8 +55,8 @@ impl Backend for PythonModel {
         Ok(())
     }
 
-    fn owners(&self, params: &[Tensor]) -> Result<Vec<usize>> {
-        overlap::owners(params.len(), view(params))
+    fn owners(&self, params: &[Tensor], into: &mut Owners) -> Result<()> {
+        into.find(params.len(), view(params))
     }
 
     fn same(&self, a: &Tensor, b: &Tensor) -> Result<bool> {

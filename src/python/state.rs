@@ -16,6 +16,8 @@ pub struct State {
     pub container: Container,
     /// References on the arrays of the call under way; empty between calls.
     pub held: Held,
+    /// Weak references on them, of a call that releases the interpreter; empty between calls.
+    pub pins: Vec<Py<PyWeakrefReference>>,
     /// What was read of the arrays given to `update(params)`.
     pub given: Vec<Tensor>,
     /// How often averages were applied, so that a context restores only what it applied itself.
@@ -31,6 +33,7 @@ impl State {
         work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
     ) -> PyResult<()> {
         let done = self.with_held(container, own, work);
+        self.pins.clear();
         self.held.clear();
         done
     }
@@ -42,7 +45,8 @@ impl State {
         work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
     ) -> PyResult<()> {
         let py = container.py();
-        let State { ema, container: known, held, given, .. } = self;
+        let State { ema, container: known, held, pins, given, .. } = self;
+        pins.clear();
         known.hold(container, held)?;
         let tensors = if own { ema.params_mut() } else { &mut *given };
         known.settle(py, held, tensors)?;
@@ -53,13 +57,11 @@ impl State {
         }
         // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
         // scalars take none, and can't be resized. Making one may run a finalizer, so the facts are read again.
-        let arrays = held.iter().zip(&*tensors).filter(|(_, tensor)| tensor.access != Access::Scalar);
-        let pins = arrays.map(|(array, _)| PyWeakrefReference::new(array.bind(py)).map(Bound::unbind));
-        let pins = pins.collect::<PyResult<Vec<_>>>()?;
+        for (array, _) in held.iter().zip(&*tensors).filter(|(_, tensor)| tensor.access != Access::Scalar) {
+            pins.push(PyWeakrefReference::new(array.bind(py))?.unbind());
+        }
         known.read(py, held, tensors)?;
-        let done = py.detach(|| work(ema, given));
-        drop(pins);
-        Ok(done?)
+        Ok(py.detach(|| work(ema, given))?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A device that is no host memory implements `Backend` itself: the state machine needs no more than the trait.
 
-use shrew_ema::backend::{Backend, Source, Visit};
+use shrew_ema::backend::{Backend, Owners, Source, Visit};
 use shrew_ema::descriptor::{Descriptor, Spec};
 use shrew_ema::engine::Buffer;
 use shrew_ema::nonfinite::Report;
@@ -62,8 +62,9 @@ impl Backend for OnDevice {
         Ok(())
     }
 
-    fn owners(&self, params: &[Handle]) -> Result<Vec<usize>> {
-        Ok(params.iter().map(|handle| params.iter().position(|other| other == handle).unwrap()).collect())
+    fn owners(&self, params: &[Handle], into: &mut Owners) -> Result<()> {
+        into.set(params.iter().map(|handle| params.iter().position(|other| other == handle).unwrap()));
+        Ok(())
     }
 
     fn same(&self, a: &Handle, b: &Handle) -> Result<bool> {

@@ -1,4 +1,4 @@
-//! All integration tests, in one binary.
+//! All integration tests, in one binary; only the one that counts allocations has its own.
 
 mod assign;
 mod averages;

@@ -3,7 +3,7 @@
 use half::f16;
 use proptest::prelude::*;
 use shrew_ema::dtype::Element;
-use shrew_ema::kernel::overlap::owners;
+use shrew_ema::kernel::overlap::Owners;
 use shrew_ema::{DType, Error, Result, View};
 use std::collections::HashSet;
 
@@ -65,6 +65,11 @@ impl Spec {
         // In the order of its indices, every element at the same place.
         (self.dtype, &self.shape, self.bytes()) == (other.dtype, &other.shape, other.bytes()) && self.shares(other)
     }
+}
+
+fn owners<'v>(count: usize, view: impl Fn(usize) -> View<'v>) -> Result<Vec<usize>> {
+    let mut owners = Owners::default();
+    owners.find(count, view).map(|()| owners.to_vec())
 }
 
 fn found(specs: &[Spec]) -> Result<Vec<usize>> {

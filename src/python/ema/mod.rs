@@ -95,7 +95,14 @@ impl PyEma {
         for (place, name) in names.iter().enumerate() {
             index.set_item(name, place)?;
         }
-        let gate = Gate::new(State { ema, container, held: Held::new(), given: Vec::new(), applications: 0 });
+        let gate = Gate::new(State {
+            ema,
+            container,
+            held: Held::new(),
+            pins: Vec::new(),
+            given: Vec::new(),
+            applications: 0,
+        });
         Ok(PyEma { params: Mutex::new(params), names: names.unbind(), index: index.unbind(), gate })
     }
 
