@@ -216,10 +216,10 @@ impl<'a> View<'a> {
         self.pieces(start..end, |at, values| into[at - start..][..values.len()].copy_from_slice(values));
     }
 
-    /// How many elements, or a multiple of it, a range should begin with and end after: of such ranges most of the work can
-    /// be done in the order of the memory.
+    /// Where a range of the elements should begin and end so that it can be taken in an order that suits the memory: at a
+    /// multiple of this.
     pub fn unit(&self) -> usize {
-        self.strides.map_or(1, |strides| Walk::new(self.shape(), strides).unit)
+        self.strides.map_or(1, |strides| Walk::new(self.shape(), strides).cuts())
     }
 
     #[inline]

@@ -7,13 +7,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The most elements that are taken through the stack at a time.
-pub(super) const PIECE: usize = 2048;
+pub(super) const PIECE: usize = 8192;
 
-/// Rows of a tile: a line of the caches, or a part of one.
-const ROWS: usize = 16;
-
-/// Columns of a tile. Each lies in a line of the caches of its own.
-const COLUMNS: usize = PIECE / ROWS;
+/// Columns of a tile, unless there are fewer. Each lies in lines of the caches of its own, and the longer its rows are, the
+/// more of these follow each other.
+const COLUMNS: usize = 128;
 
 /// A strided tensor, with its axes as few as they can be.
 pub(super) struct Walk {
@@ -50,39 +48,20 @@ impl Tile<'_> {
     /// The elements of the tile must be readable and aligned at these places after `data`.
     pub unsafe fn read<T: Element>(&self, data: *const T, piece: &mut [MaybeUninit<T>; PIECE]) {
         let columns = self.columns.len();
-        if self.stride != 1 || self.rows != ROWS {
-            for (row, out) in piece[..self.elements()].chunks_exact_mut(columns).enumerate() {
-                for (out, place) in out.iter_mut().zip(self.columns) {
-                    // SAFETY: this is an element of the tile.
-                    out.write(unsafe { *data.offset(self.offset + place + row as isize * self.stride) });
-                }
-            }
-            return;
-        }
-        // First as they lie, line after line: the columns may be such powers of two apart that the nearest cache has no
-        // room for all of them, and then each line would be fetched again for each of its elements.
-        let mut lines = [[MaybeUninit::<T>::uninit(); ROWS]; COLUMNS];
-        for (line, place) in lines.iter_mut().zip(self.columns) {
-            // SAFETY: so many elements of the tile follow each other here.
-            *line = unsafe { data.offset(self.offset + place).cast::<[MaybeUninit<T>; ROWS]>().read() };
-        }
-        let mut column = 0;
-        while column + SIDE <= columns {
-            for row in (0..ROWS).step_by(SIDE) {
-                // SAFETY: the columns and rows are some of `lines`, where each column is as long as there are rows, and of
-                // the piece, where each row is as long as there are columns.
+        let piece = piece[..self.elements()].as_mut_ptr().cast::<T>();
+        self.squares(
+            |row, column| {
+                // SAFETY: these are a square of the tile, whose columns follow each other in memory, and of the piece.
                 unsafe {
-                    let from = lines.as_ptr().cast::<T>().add(column * ROWS + row);
-                    turn(from, ROWS, piece.as_mut_ptr().cast::<T>().add(row * columns + column), columns);
+                    let from = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
+                    turn(from, std::array::from_fn(|i| piece.add((row + i) * columns + column)));
                 }
-            }
-            column += SIDE;
-        }
-        for (column, line) in lines.iter().enumerate().take(columns).skip(column) {
-            for (row, &value) in line.iter().enumerate() {
-                piece[row * columns + column] = value;
-            }
-        }
+            },
+            |row, column| {
+                // SAFETY: this is an element of the tile, and of the piece.
+                unsafe { *piece.add(row * columns + column) = *data.offset(self.place(row, column)) };
+            },
+        );
     }
 
     /// Copies the tile into the tensor, from where its rows follow each other.
@@ -91,37 +70,44 @@ impl Tile<'_> {
     /// The elements of the tile must be writable and aligned at these places after `data`.
     pub unsafe fn write<T: Element>(&self, data: *mut T, piece: &[T]) {
         let columns = self.columns.len();
-        if self.stride != 1 || self.rows != ROWS {
-            for (row, values) in piece[..self.elements()].chunks_exact(columns).enumerate() {
-                for (&value, place) in values.iter().zip(self.columns) {
-                    // SAFETY: this is an element of the tile.
-                    unsafe { *data.offset(self.offset + place + row as isize * self.stride) = value };
-                }
-            }
-            return;
-        }
-        let mut lines = [[T::zeroed(); ROWS]; COLUMNS];
-        let piece = &piece[..self.elements()];
-        let mut column = 0;
-        while column + SIDE <= columns {
-            for row in (0..ROWS).step_by(SIDE) {
+        let piece = piece[..self.elements()].as_ptr();
+        self.squares(
+            |row, column| {
                 // SAFETY: as in `read`, the other way round.
                 unsafe {
-                    let into = lines.as_mut_ptr().cast::<T>().add(column * ROWS + row);
-                    turn(piece.as_ptr().add(row * columns + column), columns, into, ROWS);
+                    let into = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
+                    turn(std::array::from_fn(|i| piece.add((row + i) * columns + column)), into);
                 }
+            },
+            |row, column| {
+                // SAFETY: as in `read`, the other way round.
+                unsafe { *data.offset(self.place(row, column)) = *piece.add(row * columns + column) };
+            },
+        );
+    }
+
+    /// Calls `square(row, column)` for the first of each square whose columns follow each other in memory, and
+    /// `single(row, column)` for what is in none. All rows of some columns come before the next columns: those may be such
+    /// powers of two apart that the nearest cache has room for a few of them only.
+    #[inline(always)]
+    fn squares(&self, mut square: impl FnMut(usize, usize), mut single: impl FnMut(usize, usize)) {
+        let whole = |count: usize| if self.stride == 1 { count / SIDE * SIDE } else { 0 };
+        let (rows, columns) = (whole(self.rows), whole(self.columns.len()));
+        for column in (0..columns).step_by(SIDE) {
+            for row in (0..rows).step_by(SIDE) {
+                square(row, column);
             }
-            column += SIDE;
         }
-        for (column, line) in lines.iter_mut().enumerate().take(columns).skip(column) {
-            for (row, value) in line.iter_mut().enumerate() {
-                *value = piece[row * columns + column];
+        for column in 0..self.columns.len() {
+            for row in if column < columns { rows } else { 0 }..self.rows {
+                single(row, column);
             }
         }
-        for (line, place) in lines.iter().zip(self.columns) {
-            // SAFETY: so many elements of the tile follow each other here.
-            unsafe { data.offset(self.offset + place).cast::<[T; ROWS]>().write(*line) };
-        }
+    }
+
+    /// Where an element lies.
+    fn place(&self, row: usize, column: usize) -> isize {
+        self.offset + self.columns[column] + row as isize * self.stride
     }
 
     /// Calls `visit(start, part)` for each row: the logical number of its first element, and its elements' numbers in the
@@ -154,10 +140,17 @@ impl Walk {
             axes.push((1, 1));
         }
         let last = axes.len() - 1;
-        let nearest = (0..last).min_by_key(|&axis| axes[axis].1.unsigned_abs());
-        let near = nearest.filter(|&axis| axes[axis].1.unsigned_abs() < axes[last].1.unsigned_abs());
+        // An axis pays that is long, while the last one steps from line to line of the caches.
+        let pays = |&axis: &usize| axes[axis].0 >= 8 && axes[axis].1.unsigned_abs() < axes[last].1.unsigned_abs() / 4;
+        let near = (0..last).filter(pays).min_by_key(|&axis| axes[axis].1.unsigned_abs());
         let unit = near.map_or(1, |axis| axes[axis + 1..].iter().map(|&(extent, _)| extent).product());
         Self { axes, near, unit }
+    }
+
+    /// Where a range should begin and end: so that there are enough rows for a tile.
+    pub fn cuts(&self) -> usize {
+        const ROWS: usize = 16;
+        if self.near.is_some() { self.unit.saturating_mul(ROWS) } else { 1 }
     }
 
     /// How long a stretch is that lies in one piece; 1 if there is none.
@@ -192,7 +185,7 @@ impl Walk {
                 }
             });
             // Of few columns more rows, as the nearest cache has room for all their lines.
-            let most = if columns.len() < 2 * ROWS { PIECE / columns.len() } else { ROWS };
+            let most = PIECE / columns.len();
             let (mut row, end) = (range.start / unit, range.end / unit);
             while row < end {
                 let rows = most.min(end - row).min(extent - row % extent);
@@ -271,6 +264,10 @@ mod tests {
         (0, 120, &[3, 5, 4], &[40, 8, 2]),
         (0, 64, &[2, 2, 2, 2, 2, 2], &[1, 2, 4, 8, 16, 32]),
         (0, 7, &[7], &[1]),
+        (0, 400, &[9, 10], &[1, 40]),
+        (0, 1000, &[2, 9, 7], &[500, 1, 40]),
+        (8, 1000, &[9, 2, 3], &[-1, 500, 40]),
+        (0, 1000, &[9, 5], &[2, 40]),
     ];
 
     /// Larger than tiles and pieces, with ends that fill none.
