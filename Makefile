@@ -25,7 +25,8 @@ PORTABLE = --zig --compatibility manylinux2014 -- -C link-arg=$(UNWINDER)
 unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
-.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python wheel bench measure dev clean tools
+.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python \
+	counts counting wheel bench measure dev clean tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,14 @@ lint-python:
 	@$(BIN)/mypy
 	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml shrew_ema
 
+counts: counting $(VENV)/.dev $(VENV)/.package ## count the instructions of kernels and updates, and look for masked stores
+	@$(BIN)/python -m pytest tests/counts
+
+counting:
+	@[ "$$(uname -sm)" = "Linux x86_64" ] || { echo "counts: the bounds are for Linux on x86-64"; exit 1; }
+	@for tool in valgrind objdump; do command -v $$tool >/dev/null || { \
+		echo "counts: $$tool is not on the PATH: on Debian, apt install valgrind binutils"; exit 1; }; done
+
 # maturin looks for zig on the PATH.
 wheel: $(VENV)/.wheel ## build the wheel for every Python and Linux into dist, install it and check it
 	@echo "building the wheel: a minute or two the first time"
@@ -86,6 +95,7 @@ measure: $(VENV)/.bench $(VENV)/.package
 	@mkdir -p target/rows
 	@RAYON_NUM_THREADS=2 cargo run --quiet --locked --release --target-dir target \
 		--manifest-path benches/shrew/Cargo.toml >target/rows/shrew.jsonl
+	@cargo bench --quiet --locked --bench guard >target/rows/guard.jsonl
 	@$(BIN)/python benches/python/run.py --rows target/rows/*.jsonl $(BENCH)
 
 dev: $(VENV)/.dev $(VENV)/.package ## make .venv, with the package and the tools for work on it

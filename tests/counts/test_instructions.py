@@ -1,0 +1,87 @@
+"""Instructions of the kernels and of updates of small tensors, counted by valgrind and held to a bound.
+
+Times depend on the machine and gate nothing; counts depend on the code, and on the versions of compiler and Python, for
+which the bounds leave a tenth. They are counts at AVX2: valgrind does not know AVX-512.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TENSORS = 1000
+ELEMENTS = 1 << 20
+# Two runs that differ in the number of calls differ in these calls and in nothing else.
+FEW, MANY = 1, 21
+
+# What is counted, how many of its unit one call has, and how many instructions each of them may take.
+RUST = [
+    ("f32 <- f32, near", ELEMENTS, 1.65),
+    ("f32 <- f32, far", ELEMENTS, 1.52),
+    ("f32 <- bf16", ELEMENTS, 1.86),
+    ("f32 <- f16", ELEMENTS, 3.10),
+    ("f64 <- f32", ELEMENTS, 3.10),
+    ("f64 <- f64", ELEMENTS, 3.00),
+    ("16 f32 <- f32", 1, 175),
+    ("16 f64 <- f32", 1, 201),
+    ("f32 -> bf16, cached", ELEMENTS, 1.76),
+    ("f32 -> bf16, streamed", ELEMENTS, 2.54),
+    ("EMA<NdArray>, f32", TENSORS, 1790),
+    ("EMA<NdArray>, f64", TENSORS, 1820),
+]
+PYTHON = 784
+
+
+def counted(command: Sequence[str]) -> int:
+    """The instructions of a program."""
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]
+    alike = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+    run = subprocess.run(valgrind, env={**os.environ, **alike}, capture_output=True, text=True, check=False)
+    found = re.search(r"Collected : (\d+)", run.stderr)
+    assert run.returncode == 0, run.stderr
+    assert found, run.stderr
+    return int(found[1])
+
+
+def a_call(command: Sequence[str]) -> float:
+    """The instructions of one call, by a program that is told how many calls to make."""
+    few, many = (counted([*command, str(calls)]) for calls in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def hold(found: float, bound: float) -> None:
+    """Fails beyond the bound, and far below it, where the bound no longer guards anything."""
+    print(f"{found:.4g} instructions, at most {bound:g}")
+    assert found <= bound, f"{found:.4g} instructions, at most {bound:g}"
+    assert found > bound / 2, f"{found:.4g} instructions: lower the bound, which is {bound:g}"
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The program of `calls.rs`, built as the benchmarks are."""
+    build = ["cargo", "bench", "--quiet", "--locked", "--no-run", "--bench", "calls", "--message-format=json"]
+    run = subprocess.run(build, cwd=HERE.parents[1], stdout=subprocess.PIPE, text=True, check=True)
+    messages = [json.loads(line) for line in run.stdout.splitlines()]
+    return next(str(path) for message in messages if (path := message.get("executable")))
+
+
+@pytest.mark.parametrize(("case", "units", "bound"), RUST, ids=[case for case, _, _ in RUST])
+def test_a_call_in_rust_takes_few_instructions(program: str, case: str, units: int, bound: float) -> None:
+    hold(a_call([program, case]) / units, bound)
+
+
+def test_an_update_in_python_takes_few_instructions_a_tensor() -> None:
+    hold(a_call([sys.executable, str(HERE / "calls.py")]) / TENSORS, PYTHON)
+
+
+@pytest.mark.parametrize("found", [101, 49], ids=["too many", "a bound that guards nothing"])
+def test_a_bound_that_is_wrong_is_noticed(found: float) -> None:
+    with pytest.raises(AssertionError):
+        hold(found, 100)
+    hold(75, 100)
