@@ -8,6 +8,7 @@
 //! The arithmetic is written once, in [`scalar`]. Each verb is compiled for every [`Level`] there is, and the widest that
 //! the machine has is taken at run time.
 
+pub mod ahead;
 mod blocks;
 mod layout;
 mod level;
@@ -36,7 +37,7 @@ use scalar::Blend;
 pub const BLOCK: usize = 256;
 
 /// How far one row is averaged before the next one is: with several, the parameters come from the first-level cache.
-const STRETCH: usize = 1024;
+const STRETCH: usize = 4096;
 
 /// Averages `params` into every row, row `h` with the weights `blends[h]`, and counts the elements refused by any row.
 ///
