@@ -5,7 +5,7 @@ use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
 use crate::kernel::view::View;
-use crate::kernel::{self, Store, ahead};
+use crate::kernel::{self, Store};
 use std::sync::Arc;
 
 /// A tensor of our own, contiguous in logical order.
@@ -102,12 +102,6 @@ impl Buffer {
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
         let bytes = self.elements * self.descriptor.dtype.size();
         &mut bytemuck::cast_slice_mut(self.as_mut_words())[..bytes]
-    }
-
-    /// Has the first elements fetched meanwhile.
-    #[inline]
-    pub fn fetch(&self) {
-        ahead::fetch(self.words.as_slice());
     }
 
     #[inline]

@@ -50,9 +50,6 @@ impl HostBackup {
     }
 }
 
-/// Tensors whose memory is asked for before the first of them is averaged.
-const AHEAD: usize = 16;
-
 /// Calls that write so many elements go past the caches: they hold more than these, and nobody soon reads what is written
 /// to a backup.
 const STREAMED_FROM: usize = 1 << 22;
@@ -191,22 +188,6 @@ impl Engine {
         }
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let pass = tasks::Pass::new(alphas, on);
-        if !self.is_parallel(elements) {
-            let indices = range.step_by(AHEAD);
-            for (first, batch) in indices.zip(items.chunks_mut(AHEAD * horizons)) {
-                for (at, rows) in batch.chunks(horizons).enumerate() {
-                    rows[0].fetch();
-                    params(first + at).fetch();
-                }
-                for (at, rows) in batch.chunks_mut(horizons).enumerate() {
-                    let index = first + at;
-                    if owners[index] == index {
-                        report.refuse(index, pass.average(rows, &params(index), usize::MAX));
-                    }
-                }
-            }
-            return Ok(());
-        }
         let weight = |index: usize| params(index).elements();
         self.run_owners(elements, owners, range, (items, horizons), weight, |index, rows, grain| {
             report.refuse(index, pass.average(rows, &params(index), grain));

@@ -8,7 +8,6 @@
 //! The arithmetic is written once, in [`scalar`]. Each verb is compiled for every [`Level`] there is, and the widest that
 //! the machine has is taken at run time.
 
-pub mod ahead;
 mod blocks;
 mod layout;
 mod level;

@@ -216,18 +216,6 @@ impl<'a> View<'a> {
         self.pieces(start..end, |at, values| into[at - start..][..values.len()].copy_from_slice(values));
     }
 
-    /// Has the first elements fetched meanwhile, see [`fetch`](super::ahead::fetch), where these lie in one piece.
-    #[inline]
-    pub fn fetch(&self) {
-        if self.strides.is_none() {
-            // SAFETY: as in `as_slice`, as bytes.
-            let bytes = unsafe {
-                std::slice::from_raw_parts(self.data.as_ptr().cast_const(), self.elements * self.dtype.size())
-            };
-            super::ahead::fetch(bytes);
-        }
-    }
-
     /// Where a range of the elements should begin and end so that it can be taken in an order that suits the memory: at a
     /// multiple of this.
     pub fn unit(&self) -> usize {
