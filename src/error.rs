@@ -72,7 +72,7 @@ pub enum Error {
         problem: String,
     },
     /// Two parameters share memory that they can't share.
-    #[error("parameter \"{}\" and \"{}\" {problem}", .names.0, .names.1)]
+    #[error("parameters \"{}\" and \"{}\" {problem}", .names.0, .names.1)]
     Overlap {
         /// Their places in the model, from 0, the first one first.
         indices: (usize, usize),

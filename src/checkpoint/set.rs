@@ -70,6 +70,13 @@ pub fn open(path: &Path) -> error::Result<Vec<Opened>> {
         return Err(Problem::Content(problem).at(path));
     }
     if !names_file(path) || !first.is_file() {
+        let next = of_horizon(path, 1);
+        if names_file(path) && !path.exists() && next.is_file() {
+            let other = FileName(next.file_name().unwrap_or_default());
+            let problem =
+                format!("is missing, and \"{other}\" of the same save is there: a save of several horizons needs all");
+            return Err(Problem::Content(problem).at(&first));
+        }
         return Ok(vec![read::open(path).map_err(|problem| problem.at(path))?]);
     }
     // Somebody may be putting new files in their places just now.

@@ -318,5 +318,9 @@ fn shared(a: usize, b: usize) -> Error {
     if a == b {
         return Error::layout("has elements that share memory: make it a copy").at(a);
     }
-    Error::overlap((a, b), "share memory without being the same tensor: make one of them a copy")
+    Error::overlap(
+        (a, b),
+        "share memory without being the same tensor: make one of them a copy, or give what is tied on purpose once, under \
+         one of its names",
+    )
 }

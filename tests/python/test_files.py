@@ -65,6 +65,10 @@ def test_several_horizons_are_as_many_files(params: Params, tmp_path: Path) -> N
         assert kept(alone)["averages"] == kept(again)["averages"][horizon : horizon + 1]
         alone.save(tmp_path / "alone")
         assert kept(EMA.load(tmp_path / "alone", params)) == kept(alone)
+    (tmp_path / names[0]).rename(tmp_path / "first")
+    with pytest.raises(CheckpointError, match=r'ema\.v1\.h0\.safetensors: is missing, and "ema\.v1\.h1\.safetensors"'):
+        EMA.load(tmp_path / "ema.v1.safetensors", params)
+    (tmp_path / "first").rename(tmp_path / names[0])
     (tmp_path / names[1]).unlink()
     with pytest.raises(CheckpointError, match=r"ema\.v1\.h1\.safetensors: no such file"):
         EMA.load(tmp_path / "ema.v1.safetensors", params)

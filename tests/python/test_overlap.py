@@ -29,7 +29,7 @@ REFUSED: dict[str, tuple[Array, Array]] = {
 
 @pytest.mark.parametrize("both", REFUSED.values(), ids=REFUSED)
 def test_arrays_that_overlap_are_refused_by_both_names(both: tuple[Array, Array]) -> None:
-    with pytest.raises(LayoutError, match='parameter "v" and "w" share memory') as caught:
+    with pytest.raises(LayoutError, match='parameters "v" and "w" share memory') as caught:
         EMA({"between": np.ones(1), "v": both[1], "after": np.ones(1), "w": both[0]})
     assert caught.value.name == "v"
     assert caught.value.problem.startswith('and "w" share memory')
@@ -42,9 +42,9 @@ def test_arrays_that_overlap_are_refused_by_load_and_bind(first: str, tmp_path: 
     ema.update()
     ema.save(tmp_path / "ema")
     container = {"w": both[1], "v": both[0]}
-    with pytest.raises(LayoutError, match='parameter "w" and "v" share memory'):
+    with pytest.raises(LayoutError, match='parameters "w" and "v" share memory'):
         EMA.load(tmp_path / "ema", container)
-    with unchanged(ema), pytest.raises(LayoutError, match='parameter "v" and "w" share memory') as caught:
+    with unchanged(ema), pytest.raises(LayoutError, match='parameters "v" and "w" share memory') as caught:
         ema.bind(container)
     assert caught.value.name == "v"
     # What it was bound to before is still what it averages.

@@ -310,6 +310,6 @@ fn handles_that_part_go_on_from_one_average() {
     let error = ema.apply().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "parameter \"w\" and \"tied\" are the same memory now, and have different averages: part them again"
+        "parameters \"w\" and \"tied\" are the same memory now, and have different averages: part them again"
     );
 }

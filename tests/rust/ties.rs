@@ -136,7 +136,7 @@ fn one_memory_can_t_hold_two_averages() {
         let error = call(&mut ema, 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "parameter \"a\" and \"b\" are the same memory now, and have different averages: part them again"
+            "parameters \"a\" and \"b\" are the same memory now, and have different averages: part them again"
         );
         assert_eq!((get(&w), ema.is_applied()), (vec![7.0, 8.0], false));
     }
