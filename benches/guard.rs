@@ -60,7 +60,7 @@ fn unguarded(level: Level, row: &mut [f32], params: &[f32], blend: Blend<f32>) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { at::avx512(row, params, blend) },
-        other => unimplemented!("{other:?} has no loop here"),
+        other => panic!("{other:?} has no loop here"),
     }
 }
 
