@@ -183,9 +183,7 @@ impl Engine {
         let horizons = shadows.horizons();
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
         let (owners, items) = shadows.rows(range.clone());
-        for buffer in &mut *items {
-            buffer.own()?;
-        }
+        items.iter_mut().try_for_each(Buffer::own)?;
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();

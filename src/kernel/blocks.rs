@@ -42,26 +42,23 @@ pub(super) struct Average<'r, S, P> {
     params: &'r [P],
     blend: Blend<S>,
     on: NonFinite,
-    /// Where elements that are refused are marked.
-    marks: Option<&'r mut [bool]>,
+    /// Where elements that are refused are marked: a bit for each.
+    marks: Option<&'r mut [u64]>,
 }
 
 impl<'r, S, P> Average<'r, S, P> {
     /// # Panics
-    /// Unless the row, and the marks if there are any, are as long as `params`.
+    /// Unless the row is as long as `params`, and there is a bit for each if there are marks.
     #[inline]
     pub fn new(
         row: &'r mut [S],
         params: &'r [P],
         blend: Blend<S>,
         on: NonFinite,
-        marks: Option<&'r mut [bool]>,
+        marks: Option<&'r mut [u64]>,
     ) -> Self {
         assert_eq!(row.len(), params.len(), "a row and the parameters differ in length");
-        assert!(
-            marks.as_ref().is_none_or(|marks| marks.len() == params.len()),
-            "marks and parameters differ in length"
-        );
+        assert!(marks.as_ref().is_none_or(|marks| 64 * marks.len() >= params.len()), "too few marks");
         Self { row, params, blend, on, marks }
     }
 }
@@ -75,7 +72,7 @@ impl<S: Shadow, P: Param> Work for Average<'_, S, P> {
         let Self { row, params, blend, on, mut marks } = self;
         let mut count = 0;
         let mut mend = |row: &mut [S], params: &[P], at: usize| {
-            count += mend(row, params, blend, on, marks.as_deref_mut().map(|marks| &mut marks[at..]));
+            count += mend(row, params, blend, on, at, marks.as_deref_mut());
         };
         match blend {
             Blend::Keep => {}
@@ -95,25 +92,27 @@ fn blocks<S: Shadow, P: Param>(
     value: impl Fn(S, S) -> S + Copy,
     mend: &mut impl FnMut(&mut [S], &[P], usize),
 ) {
-    let mut at = 0;
-    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<BLOCK>(), params[at..].first_chunk()) {
+    let at = whole::<S, P, BLOCK>(row, params, 0, value, mend);
+    let at = whole::<S, P, LANES>(row, params, at, value, mend);
+    whole::<S, P, 1>(row, params, at, value, mend);
+}
+
+/// The same of as many blocks of one length as there are from an element on; gives the number of the one after them.
+#[inline(always)]
+fn whole<S: Shadow, P: Param, const N: usize>(
+    row: &mut [S],
+    params: &[P],
+    mut at: usize,
+    value: impl Fn(S, S) -> S + Copy,
+    mend: &mut impl FnMut(&mut [S], &[P], usize),
+) -> usize {
+    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<N>(), params[at..].first_chunk()) {
         if !block(s, p, value) {
             mend(s, p, at);
         }
-        at += BLOCK;
+        at += N;
     }
-    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<LANES>(), params[at..].first_chunk()) {
-        if !block(s, p, value) {
-            mend(s, p, at);
-        }
-        at += LANES;
-    }
-    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<1>(), params[at..].first_chunk()) {
-        if !block(s, p, value) {
-            mend(s, p, at);
-        }
-        at += 1;
-    }
+    at
 }
 
 /// Writes the new averages of a block if all of them are finite; else leaves it and says false.
@@ -135,7 +134,7 @@ fn block<S: Shadow, P: Param, const N: usize>(
     finite
 }
 
-/// Averages a block one element at a time, marking and counting those that are refused.
+/// Averages the block from an element on, one element at a time, marking and counting those that are refused.
 #[cold]
 #[inline(never)]
 fn mend<S: Shadow, P: Param>(
@@ -143,16 +142,17 @@ fn mend<S: Shadow, P: Param>(
     params: &[P],
     blend: Blend<S>,
     on: NonFinite,
-    mut marks: Option<&mut [bool]>,
+    at: usize,
+    mut marks: Option<&mut [u64]>,
 ) -> u64 {
     let mut count = 0;
-    for (at, (s, &p)) in row.iter_mut().zip(params).enumerate() {
+    for (at, (s, &p)) in (at..).zip(row.iter_mut().zip(params)) {
         let (value, refuse) = element(*s, S::widen(p), blend, on);
         *s = value;
         if refuse {
             count += 1;
             if let Some(marks) = &mut marks {
-                marks[at] = true;
+                marks[at / 64] |= 1 << (at % 64);
             }
         }
     }

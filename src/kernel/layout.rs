@@ -65,11 +65,17 @@ pub fn contiguous(shape: &[usize], strides: &[isize]) -> bool {
 
 /// Whether elements so strided surely share no memory: each step goes over all that those within it span.
 pub fn apart(shape: &[usize], strides: &[isize]) -> bool {
-    let steps = shape.iter().zip(strides).filter(|&(&extent, _)| extent > 1);
-    let mut steps: SmallVec<[_; 6]> = steps.map(|(&extent, &stride)| (stride.unsigned_abs(), extent)).collect();
-    steps.sort_unstable();
-    let mut span = 1;
-    steps.into_iter().all(|(stride, extent)| {
+    let axes = shape.iter().zip(strides).filter(|&(&extent, _)| extent > 1);
+    let mut axes: SmallVec<[_; 6]> = axes.map(|(&extent, &stride)| (extent, stride.unsigned_abs())).collect();
+    axes.sort_unstable_by_key(|&(_, stride)| stride);
+    nested(1, &axes)
+}
+
+/// Whether each axis, of an extent and a stride and the nearest first, steps over all that the inner ones and a run within
+/// them span, so that no two runs can meet.
+pub fn nested(run: usize, axes: &[(usize, usize)]) -> bool {
+    let mut span = run;
+    axes.iter().all(|&(extent, stride)| {
         let over = stride >= span;
         span += stride * (extent - 1);
         over

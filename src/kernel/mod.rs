@@ -43,7 +43,7 @@ const STRETCH: usize = 4096;
 /// # Panics
 /// Unless there is one row for each blend, each as long as `params`.
 pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends: &[Blend<S>], on: NonFinite) -> u64 {
-    let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [bool]>| {
+    let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [u64]>| {
         level::run(blocks::Average::new(row, params, blend, on, marks))
     };
     average_rows(rows, params, blends, &mut one)
@@ -79,7 +79,7 @@ fn average_rows<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [bool]>) -> u64,
+    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [u64]>) -> u64,
 ) -> u64 {
     assert_eq!(rows.len(), blends.len(), "a row for each blend");
     match (rows, blends) {
@@ -94,20 +94,20 @@ fn average_several<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [bool]>) -> u64,
+    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [u64]>) -> u64,
 ) -> u64 {
     assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
     let mut count = 0;
-    let mut marks = [false; STRETCH];
+    // Bits, as clearing so many bytes would take longer than to average a small tensor.
+    let mut marks = [0; STRETCH / 64];
     for (at, params) in params.chunks(STRETCH).enumerate() {
-        let marks = &mut marks[..params.len()];
         let mut refused = 0;
         for (row, &blend) in rows.iter_mut().zip(blends) {
-            refused += one(&mut row[at * STRETCH..][..params.len()], params, blend, Some(&mut *marks));
+            refused += one(&mut row[at * STRETCH..][..params.len()], params, blend, Some(&mut marks));
         }
         if refused > 0 {
-            count += marks.iter().filter(|&&refused| refused).count() as u64;
-            marks.fill(false);
+            count += marks.iter().map(|bits: &u64| u64::from(bits.count_ones())).sum::<u64>();
+            marks.fill(0);
         }
     }
     count
@@ -125,7 +125,7 @@ impl Level {
         blends: &[Blend<S>],
         on: NonFinite,
     ) -> u64 {
-        let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [bool]>| {
+        let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [u64]>| {
             self.run(blocks::Average::new(row, params, blend, on, marks))
         };
         average_rows(rows, params, blends, &mut one)

@@ -1,5 +1,6 @@
 //! Which tensors are the same memory, and whether any others share some: decided exactly, byte by byte where need be.
 
+use super::layout::nested;
 use super::view::View;
 use crate::error::{Error, Result};
 use smallvec::SmallVec;
@@ -217,9 +218,9 @@ impl Bytes {
         self.run + self.axes[..axes].iter().map(|&(extent, stride)| (extent - 1) * stride).sum::<usize>()
     }
 
-    /// Whether each axis steps over all that the inner ones span, so that no two runs can meet.
+    /// Whether no two runs can meet.
     fn is_nested(&self) -> bool {
-        (0..self.axes.len()).all(|axis| self.axes[axis].1 >= self.span(axis))
+        nested(self.run, &self.axes)
     }
 
     /// How many runs there are.

@@ -6,6 +6,7 @@ use super::view::{View, ViewMut};
 use super::walk::PIECE;
 use crate::dtype::Element;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A part of a tensor to write.
@@ -70,7 +71,8 @@ impl<'a> Part<'a> {
         }
         let walk = tensor.walk(&range);
         let tiled = walk.tiled(&range);
-        let mut piece = [T::zeroed(); PIECE];
+        let mut piece = [MaybeUninit::uninit(); PIECE];
+        let piece = zeroed(&mut piece[..PIECE.min(range.len())]);
         for range in [range.start..tiled.start, tiled.end..range.end] {
             if walk.plain() >= BLOCK {
                 let mut at = range.start;
@@ -104,4 +106,11 @@ impl<'a> Part<'a> {
             unsafe { tile.write(data, piece) };
         });
     }
+}
+
+/// Zeros, no more than are asked for: a whole piece of them would take longer than a small tensor does.
+fn zeroed<T: Element>(piece: &mut [MaybeUninit<T>]) -> &mut [T] {
+    piece.fill(MaybeUninit::zeroed());
+    // SAFETY: all of them have just been written, and zero is a value of every element.
+    unsafe { std::slice::from_raw_parts_mut(piece.as_mut_ptr().cast(), piece.len()) }
 }

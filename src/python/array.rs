@@ -162,13 +162,9 @@ impl Tensor {
         }
         let py = array.py();
         let known = self.descr.as_ref().is_some_and(|descr| descr.as_ptr() == fields.descr.cast());
-        let dtype = if known {
-            self.dtype
-        } else {
-            let Some(dtype) = dtype(array, fields.descr) else {
-                return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
-            };
-            dtype
+        let found = if known { Some(self.dtype) } else { dtype(array, fields.descr) };
+        let Some(dtype) = found else {
+            return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
         let refuse = |problem: &str| {
             Unfit::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
