@@ -1,5 +1,7 @@
 //! The bodies of the verbs, written once and compiled for each level: block after block, through a buffer on the stack.
 
+use super::STRETCH;
+use super::ahead::ask;
 use super::level::Work;
 use super::scalar::{Blend, element, far, near};
 use super::stream::{Store, fence, first_line, stream};
@@ -106,9 +108,15 @@ fn whole<S: Shadow, P: Param, const N: usize>(
     value: impl Fn(S, S) -> S + Copy,
     mend: &mut impl FnMut(&mut [S], &[P], usize),
 ) -> usize {
+    // What is short is mostly in a cache.
+    let asks = row.len() >= STRETCH;
     while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<N>(), params[at..].first_chunk()) {
         if !block(s, p, value) {
             mend(s, p, at);
+        }
+        if N == BLOCK && asks {
+            ask(row, at, N);
+            ask(params, at, N);
         }
         at += N;
     }
@@ -221,6 +229,7 @@ impl<S: Shadow, P: Param> Work for Narrow<'_, S, P> {
         while !into.is_empty() {
             let (now, later) = averages.split_at(next);
             let (place, rest) = std::mem::take(&mut into).split_at_mut(next);
+            ask(averages, 0, next);
             for (out, &s) in buffer.0.iter_mut().zip(now) {
                 out.write(s.narrow());
             }
@@ -235,7 +244,10 @@ impl<S: Shadow, P: Param> Work for Narrow<'_, S, P> {
 
 #[inline(always)]
 fn narrow<S: Shadow, P: Param>(averages: &[S], into: &mut [P]) {
-    for (out, &s) in into.iter_mut().zip(averages) {
-        *out = s.narrow();
+    for (at, into) in (0..).step_by(NARROWED).zip(into.chunks_mut(NARROWED)) {
+        ask(averages, at, NARROWED);
+        for (out, &s) in into.iter_mut().zip(&averages[at..]) {
+            *out = s.narrow();
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! The arithmetic is written once, in [`scalar`]. Each verb is compiled for every [`Level`] there is, and the widest that
 //! the machine has is taken at run time.
 
+mod ahead;
 mod blocks;
 mod layout;
 mod level;
@@ -17,6 +18,7 @@ pub mod scalar;
 mod stream;
 mod turn;
 pub mod view;
+mod view_mut;
 mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

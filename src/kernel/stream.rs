@@ -1,5 +1,6 @@
 //! Stores that go past the caches, for large copies: the memory that they write is not read before it is overwritten.
 
+use super::ahead::{LINE, ask};
 use crate::dtype::Element;
 
 /// Whether what is written stays in the caches.
@@ -10,9 +11,6 @@ pub enum Store {
     /// It goes past them, where the architecture has a way to.
     Streamed,
 }
-
-/// Bytes of a line of the caches.
-const LINE: usize = 64;
 
 /// How many elements come before the first one that begins a line.
 #[inline(always)]
@@ -59,9 +57,10 @@ fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_stream_si128};
     assert_eq!(from.len(), into.len(), "from and into differ in length");
     assert!(!PAST || into.as_ptr().addr() % LINE == 0, "lines that are not aligned");
-    let lines = size_of_val(into) / LINE;
+    let (lines, each) = (size_of_val(into) / LINE, LINE / size_of::<T>());
     let (source, target) = (from.as_ptr().cast::<__m128i>(), into.as_mut_ptr().cast::<__m128i>());
     for line in 0..lines {
+        ask(from, line * each, each);
         // SAFETY: both are as long as so many lines of four such words, the target is aligned if that is needed, and SSE2,
         // which these instructions are of, is a part of x86-64.
         unsafe {
@@ -72,7 +71,7 @@ fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
             }
         }
     }
-    let done = lines * LINE / size_of::<T>();
+    let done = lines * each;
     into[done..].copy_from_slice(&from[done..]);
 }
 

@@ -1,0 +1,21 @@
+//! Asks for memory before it is needed: the processor's own guess is late where a loop does more than to copy.
+
+/// Bytes between what is asked for and what is worked on.
+const DISTANCE: usize = 1024;
+
+/// Bytes of a line of the caches.
+pub(super) const LINE: usize = 64;
+
+/// Asks for the memory of so many elements, at a distance after the ones from `at` on, which are worked on now. Does nothing
+/// where that is past the end, or on other processors than x86-64.
+#[inline(always)]
+pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(later) = memory.get(at + DISTANCE / size_of::<T>()..) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
+            // SAFETY: every x86-64 has the instruction, which may be given any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(later.as_ptr().wrapping_byte_add(line * LINE).cast()) };
+        }
+    }
+}
