@@ -124,14 +124,17 @@ fn locked() -> Error {
 
 /// A guard before long. Not the lock's own waiting, which would be for ever where a guard of this thread is in the way.
 fn soon<G>(mut guard: impl FnMut() -> TryLockResult<G>) -> Result<G> {
+    if let Some(guard) = now(guard()) {
+        return Ok(guard);
+    }
     let began = Instant::now();
-    loop {
-        match now(guard()) {
-            Some(guard) => return Ok(guard),
-            None if began.elapsed() > PATIENCE => return Err(locked()),
-            None => sleep(Duration::from_micros(20)),
+    while began.elapsed() < PATIENCE {
+        sleep(Duration::from_micros(20));
+        if let Some(guard) = now(guard()) {
+            return Ok(guard);
         }
     }
+    Err(locked())
 }
 
 fn descriptor<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Descriptor> {
@@ -140,7 +143,9 @@ fn descriptor<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Descriptor> {
 
 fn lend<T: Element>(shared: &RwLock<ArrayD<T>>) -> Result<Lent<'_, T>> {
     let guard = soon(|| shared.try_read())?;
-    let packed = guard.as_slice_memory_order().is_none().then(|| guard.as_standard_layout().into_owned());
+    // The first question is the one that takes less, and is mostly answered with yes.
+    let whole = guard.is_standard_layout() || guard.as_slice_memory_order().is_some();
+    let packed = if whole { None } else { Some(guard.as_standard_layout().into_owned()) };
     Ok(Lent { guard, packed })
 }
 
@@ -223,6 +228,9 @@ impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> TryFrom<&'a ArrayBase<S, D
 
     fn try_from(array: &'a ArrayBase<S, D>) -> Result<Self> {
         let (shape, strides) = (array.shape(), array.strides());
+        if let Some(memory) = array.as_slice() {
+            return View::shaped(memory, shape);
+        }
         let memory = array.as_slice_memory_order().ok_or_else(gaps)?;
         View::strided(memory, first(shape, strides), shape, strides)
     }

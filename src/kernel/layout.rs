@@ -82,6 +82,15 @@ pub fn nested(run: usize, axes: &[(usize, usize)]) -> bool {
     })
 }
 
+/// Whether a shape has as many elements as a memory.
+#[inline]
+pub fn fills<T: Element>(length: usize, shape: &[usize]) -> Result<()> {
+    if descriptor::elements(T::DTYPE, shape) == Some(length) {
+        return Ok(());
+    }
+    Err(Error::config("shape", format!("{shape:?}"), format!("one of {length} elements, as the memory has")))
+}
+
 /// Whether every element lies in a memory of `length` elements if the first one lies at `first`.
 pub fn inside<T: Element>(length: usize, first: usize, shape: &[usize], strides: &[isize]) -> Result<()> {
     let refuse =

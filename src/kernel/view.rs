@@ -1,8 +1,7 @@
-//! A tensor's memory, typed: however it is strided, its elements are read and written in logical (C) order.
+//! A tensor's memory, typed, to read: however it is strided, its elements come in logical (C) order.
 
 use super::BLOCK;
-use super::layout::{Layout, contiguous, inside};
-use super::part::Part;
+use super::layout::{Layout, contiguous, fills, inside};
 use super::walk::{PIECE, Walk};
 use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element};
@@ -13,6 +12,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
+
+pub use super::view_mut::ViewMut;
 
 /// A tensor's memory, to read.
 ///
@@ -33,19 +34,10 @@ pub struct View<'a> {
     memory: PhantomData<&'a [u8]>,
 }
 
-/// A tensor's memory, to write.
-#[derive(Debug)]
-pub struct ViewMut<'a> {
-    inner: View<'a>,
-    memory: PhantomData<&'a mut [u8]>,
-}
-
 // SAFETY: a view is a shared borrow of plain numbers, which any thread may read.
 unsafe impl Send for View<'_> {}
 // SAFETY: as above; a view has no interior mutability.
 unsafe impl Sync for View<'_> {}
-// SAFETY: a mutable view is an exclusive borrow of plain numbers, which may move to another thread.
-unsafe impl Send for ViewMut<'_> {}
 
 impl<'a> View<'a> {
     /// A view of raw memory: the element with index `i` lies `Σ i[k] * strides[k]` elements after `data`.
@@ -89,6 +81,37 @@ impl<'a> View<'a> {
             strides: None,
             memory: PhantomData,
         }
+    }
+
+    /// A view of all of `memory`, shaped: in logical (C) order.
+    ///
+    /// ```
+    /// use shrew_ema::View;
+    /// assert_eq!(View::shaped(&[1.0_f32; 6], &[2, 3])?.shape(), [2, 3]);
+    /// # Ok::<(), shrew_ema::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] unless the shape has as many elements as the memory.
+    #[inline]
+    pub fn shaped<T: Element>(memory: &'a [T], shape: &'a [usize]) -> Result<Self> {
+        fills::<T>(memory.len(), shape)?;
+        Ok(View::from(memory).with_shape(shape))
+    }
+
+    /// The same memory, shaped: as [`fills`] has found that it can be.
+    #[inline]
+    pub(super) fn with_shape(self, shape: &'a [usize]) -> Self {
+        Self { shape: Some(shape), ..self }
+    }
+
+    /// A view of elements that lie one after the other.
+    ///
+    /// # Safety
+    /// As for [`View::from_raw`].
+    #[inline]
+    pub(super) unsafe fn plain(data: NonNull<u8>, dtype: DType, elements: usize) -> Self {
+        Self { data, dtype, elements, shape: None, strides: None, memory: PhantomData }
     }
 
     /// A view of a part of `memory`, in any order: the element with index `i` is `memory[first + Σ i[k] * strides[k]]`.
@@ -243,79 +266,8 @@ unsafe fn written<T>(piece: &[MaybeUninit<T>; PIECE], count: usize) -> &[T] {
 
 impl<'a, T: Element> From<&'a [T]> for View<'a> {
     fn from(slice: &'a [T]) -> Self {
-        View {
-            data: NonNull::from(slice).cast(),
-            dtype: T::DTYPE,
-            elements: slice.len(),
-            shape: None,
-            strides: None,
-            memory: PhantomData,
-        }
-    }
-}
-
-impl<'a> ViewMut<'a> {
-    /// A writable view of raw memory, laid out as in [`View::from_raw`].
-    ///
-    /// # Safety
-    /// For `'a`, every element must be writable at that place and aligned, and not be read or written through a Rust
-    /// reference.
-    ///
-    /// # Panics
-    /// As [`View::from_raw`] does.
-    pub unsafe fn from_raw(data: NonNull<u8>, dtype: DType, shape: &'a [usize], strides: &'a [isize]) -> Self {
-        // SAFETY: what this function asks of its caller is more than what the other one asks.
-        Self { inner: unsafe { View::from_raw(data, dtype, shape, strides) }, memory: PhantomData }
-    }
-
-    /// A writable view of raw memory, laid out as in [`View::from_layout`].
-    ///
-    /// # Safety
-    /// As for [`ViewMut::from_raw`]; the layout has to be one of this dtype.
-    pub unsafe fn from_layout(data: NonNull<u8>, dtype: DType, layout: &'a Layout) -> Self {
-        // SAFETY: as above.
-        Self { inner: unsafe { View::from_layout(data, dtype, layout) }, memory: PhantomData }
-    }
-
-    /// A writable view of a part of `memory`, laid out as in [`View::strided`].
-    ///
-    /// # Errors
-    /// [`Error::Config`] if some element would lie outside `memory`.
-    ///
-    /// # Panics
-    /// Unless there is a stride for each dimension.
-    pub fn strided<T: Element>(
-        memory: &'a mut [T],
-        first: usize,
-        shape: &'a [usize],
-        strides: &'a [isize],
-    ) -> Result<Self> {
-        inside::<T>(memory.len(), first, shape, strides)?;
-        let start = first.min(memory.len());
-        let data = NonNull::from(memory).cast::<T>();
-        // SAFETY: the offset is at most the length. `inside` found every element in `memory`, which is borrowed
-        // exclusively for 'a.
-        Ok(unsafe { Self::from_raw(data.add(start).cast(), T::DTYPE, shape, strides) })
-    }
-
-    /// The same memory, to read.
-    pub fn as_view(&self) -> View<'_> {
-        self.inner
-    }
-
-    /// All of it, to be written in parts.
-    pub fn part(&mut self) -> Part<'_> {
-        Part::whole(self)
-    }
-}
-
-impl<'a, T: Element> From<&'a mut [T]> for ViewMut<'a> {
-    fn from(slice: &'a mut [T]) -> Self {
-        let elements = slice.len();
-        // Not by way of a shared slice: a pointer that comes from one may not be written through.
-        let data = NonNull::from(slice).cast();
-        let inner = View { data, dtype: T::DTYPE, elements, shape: None, strides: None, memory: PhantomData };
-        ViewMut { inner, memory: PhantomData }
+        // SAFETY: these are the elements of the slice, which is borrowed for 'a.
+        unsafe { View::plain(NonNull::from(slice).cast(), T::DTYPE, slice.len()) }
     }
 }
 
@@ -336,6 +288,22 @@ mod tests {
             assert!(View::strided(&memory, 0, &shape, &strides).is_err());
         }
         assert_eq!(View::strided(&memory, 0, &[1 << 40, 1 << 40, 0], &[1, 1, 1]).unwrap().elements(), 0);
+    }
+
+    #[test]
+    fn a_shape_has_as_many_elements_as_its_memory() {
+        let mut memory = [0_u8; 6];
+        for shape in [&[6][..], &[2, 3], &[1, 6, 1]] {
+            assert_eq!(View::shaped(&memory, shape).unwrap().shape(), shape);
+            assert_eq!(ViewMut::shaped(&mut memory, shape).unwrap().as_view().shape(), shape);
+        }
+        for shape in [&[][..], &[5], &[2, 2], &[0, 6], &[7], &[1 << 63, 2, 3], &[usize::MAX, usize::MAX]] {
+            let refusal = View::shaped(&memory, shape).unwrap_err().to_string();
+            assert!(refusal.starts_with("shape must be one of 6 elements, as the memory has"), "{refusal}");
+            assert_eq!(ViewMut::shaped(&mut memory, shape).unwrap_err().to_string(), refusal);
+        }
+        assert_eq!(View::shaped(&[0_u8], &[]).unwrap().elements(), 1);
+        assert_eq!(View::shaped(&[0_u8; 0], &[3, 0]).unwrap().elements(), 0);
     }
 
     #[test]
