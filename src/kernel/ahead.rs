@@ -10,12 +10,22 @@ pub(super) const LINE: usize = 64;
 /// where that is past the end, or on other processors than x86-64.
 #[inline(always)]
 pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
-    #[cfg(target_arch = "x86_64")]
     if let Some(later) = memory.get(at + DISTANCE / size_of::<T>()..) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
-            // SAFETY: every x86-64 has the instruction, which may be given any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(later.as_ptr().wrapping_byte_add(line * LINE).cast()) };
+            ask_line(later.as_ptr().wrapping_byte_add(line * LINE));
         }
     }
+}
+
+/// Asks for the line of the caches that an address is in. It is not read, so that it may be any.
+#[inline(always)]
+pub(super) fn ask_line<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 has the instruction, which may be given any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }

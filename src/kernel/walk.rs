@@ -1,5 +1,6 @@
 //! The way through a strided tensor that its memory likes best: along the last axis, or in tiles where another is nearer.
 
+use super::ahead::{LINE, ask_line};
 use super::turn::{SIDE, turn};
 use crate::dtype::Element;
 use smallvec::SmallVec;
@@ -12,6 +13,9 @@ pub(super) const PIECE: usize = 8192;
 /// Columns of a tile, unless there are fewer. Each lies in lines of the caches of its own, and the longer its rows are, the
 /// more of these follow each other.
 const COLUMNS: usize = 128;
+
+/// How many columns come before those whose memory is asked for.
+const LATER: usize = 2 * SIDE;
 
 /// A strided tensor, with its axes as few as they can be.
 pub(super) struct Walk {
@@ -51,6 +55,7 @@ impl Tile<'_> {
         let piece = piece[..self.elements()].as_mut_ptr().cast::<T>();
         self.squares(
             |row, column| {
+                self.ask(data, row, column);
                 // SAFETY: these are a square of the tile, whose columns follow each other in memory, and of the piece.
                 unsafe {
                     let from = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
@@ -73,6 +78,7 @@ impl Tile<'_> {
         let piece = piece[..self.elements()].as_ptr();
         self.squares(
             |row, column| {
+                self.ask(data, row, column);
                 // SAFETY: as in `read`, the other way round.
                 unsafe {
                     let into = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
@@ -101,6 +107,17 @@ impl Tile<'_> {
         for column in 0..self.columns.len() {
             for row in if column < columns { rows } else { 0 }..self.rows {
                 single(row, column);
+            }
+        }
+    }
+
+    /// Asks for the line that a square of later columns needs, at the first square that needs a line: the processor can't
+    /// guess where a column lies.
+    #[inline(always)]
+    fn ask<T>(&self, data: *const T, row: usize, column: usize) {
+        if row % (LINE / size_of::<T>()) == 0 {
+            for &place in self.columns.iter().skip(column + LATER).take(SIDE) {
+                ask_line(data.wrapping_offset(self.offset + place).wrapping_add(row));
             }
         }
     }
