@@ -9,7 +9,7 @@
 //! | a number, or a paper's rule | the decay of each update | [`Schedule`]; [`schedule`] has a page on which to choose |
 //! | special wishes | several horizons, a late start, every n-th call, NaN | [`Config`], [`NonFinite`], [`ShadowDType`] |
 //! | a training that may crash | files that go on to the bit, and that others open | [`EMA::save`], [`EMA::load`], [`checkpoint`] |
-//! | another framework | its tensors averaged where they are | [`HostMemory`](backend::HostMemory), [`Backend`](backend::Backend) |
+//! | another framework | its tensors averaged where they are | [`HostMemory`](backend::HostMemory), [`Backend`](backend::Backend), and their [`guide`](backend::guide) |
 //! | a refused call | what was wrong | [`Error`] |
 //!
 //! # All of it once

@@ -1,5 +1,7 @@
-//! What a framework offers so that its models can be averaged: batched verbs, or just access to its host memory.
+//! What a framework offers so that its models can be averaged: batched verbs, or just access to its host memory. The
+//! [`guide`] has an example of each.
 
+pub mod guide;
 mod host;
 #[cfg(feature = "ndarray")]
 pub mod ndarray;
