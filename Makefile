@@ -14,6 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 # Folders count as well: their times tell that a file was removed.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o -print)
+OLDEST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 WHEEL = dist/shrew_ema-*.whl
 # Zig links against the glibc of 2014, whichever this machine has. Of itself it would also link its own unwinder in
 # place of the system's: when Python ends a daemon thread inside a call, the one would walk the frames of the other, and
@@ -25,7 +26,7 @@ PORTABLE = --zig --compatibility manylinux2014 -- -C link-arg=$(UNWINDER)
 unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
-.PHONY: help demo test test-rust test-python test-range lint lint-rust lint-python \
+.PHONY: help demo test test-rust test-python test-range check-range lint lint-rust lint-python \
 	counts counting wheel bench measure dev clean tools
 
 help: ## list these targets
@@ -44,6 +45,17 @@ test-python: $(VENV)/.dev $(VENV)/.package
 
 test-range: wheel ## run the Python tests on the wheel with the oldest and the newest NumPy, for each Python here
 	@$(BIN)/python tests/wheel/numpy_range.py $(WHEEL) $(PYTHONS)
+
+# What this machine can't run it can check. What rustup lacks it fetches.
+check-range: | tools ## check the crate with the oldest Rust that it is for, and for aarch64; it takes rustup
+	@rustup toolchain install --profile minimal $(OLDEST)
+	@rustup target add aarch64-unknown-linux-gnu
+	@cargo +$(OLDEST) check --quiet --locked
+	@cargo +$(OLDEST) check --quiet --locked --no-default-features
+	@RUSTFLAGS="--deny warnings" cargo check --quiet --locked --target aarch64-unknown-linux-gnu
+	@RUSTFLAGS="--deny warnings" PYO3_NO_PYTHON=1 \
+		cargo check --quiet --locked --target aarch64-unknown-linux-gnu --features python
+	@echo "check-range: Rust $(OLDEST) and aarch64 have nothing to complain of"
 
 lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documentation and dependencies
 	@git status --porcelain >$(VENV)/.status

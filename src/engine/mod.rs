@@ -223,6 +223,7 @@ impl Engine {
         into.owners.truncate(range.start);
         into.owners.extend_from_slice(&owners[range.clone()]);
         let items = &mut into.buffers[range.clone()];
+        items.iter_mut().try_for_each(Buffer::own)?;
         let weight = |index: usize| params(index).elements();
         let store = store(elements);
         self.run_owners(elements, owners, range, (items, 1), weight, |index, buffer, grain| {

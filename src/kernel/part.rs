@@ -69,6 +69,14 @@ impl<'a> Part<'a> {
             let slice = unsafe { std::slice::from_raw_parts_mut(data.add(range.start), range.len()) };
             return produce(range.start, slice);
         }
+        Self { tensor, range, memory: PhantomData }.fill_strided(produce);
+    }
+
+    /// The same of a strided tensor; a call of its own, as that of [`View::pieces`] is.
+    #[inline(never)]
+    fn fill_strided<T: Element>(self, mut produce: impl FnMut(usize, &mut [T])) {
+        let Self { tensor, range, .. } = self;
+        let data = tensor.data.cast::<T>().as_ptr();
         let walk = tensor.walk(&range);
         let tiled = walk.tiled(&range);
         let mut piece = [MaybeUninit::uninit(); PIECE];
@@ -77,7 +85,7 @@ impl<'a> Part<'a> {
             if walk.plain() >= BLOCK {
                 let mut at = range.start;
                 walk.runs(range, |offset, _, count| {
-                    // SAFETY: as above: the run is one of elements of the range, and its stride is 1.
+                    // SAFETY: as in `fill`: the run is one of elements of the range, and its stride is 1.
                     produce(at, unsafe { std::slice::from_raw_parts_mut(data.offset(offset), count) });
                     at += count;
                 });

@@ -1,6 +1,6 @@
 //! Stores that go past the caches, for large copies: the memory that they write is not read before it is overwritten.
 
-use super::ahead::{LINE, ask};
+use super::ahead::LINE;
 use crate::dtype::Element;
 
 /// Whether what is written stays in the caches.
@@ -54,6 +54,7 @@ pub(super) fn stream<T: Element>(from: &[T], into: &mut [T]) {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
+    use super::ahead::ask;
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_stream_si128};
     assert_eq!(from.len(), into.len(), "from and into differ in length");
     assert!(!PAST || into.as_ptr().addr() % LINE == 0, "lines that are not aligned");

@@ -190,6 +190,13 @@ impl<'a> View<'a> {
         if let Some(slice) = self.as_slice() {
             return visit(range.start, &slice[range]);
         }
+        self.strided_pieces(range, visit);
+    }
+
+    /// The same of a strided tensor. A call of its own, as its piece of the stack would otherwise be one of every caller,
+    /// and of those that wait for other threads there may be many at a time.
+    #[inline(never)]
+    fn strided_pieces<T: Element>(&self, range: Range<usize>, mut visit: impl FnMut(usize, &[T])) {
         let walk = self.walk(&range);
         let data = self.data.cast::<T>().as_ptr();
         let tiled = walk.tiled(&range);

@@ -7,14 +7,14 @@ use crate::kernel::Layout;
 use crate::kernel::view::{View, ViewMut};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, PyArray_CheckExact,
-    PyArray_Descr, PyArrayObject, get_type_object,
+    PyArrayObject, get_type_object,
 };
-use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use smallvec::SmallVec;
-use std::ffi::{c_int, c_long};
+use std::ffi::{c_char, c_int, c_long};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -68,8 +68,9 @@ impl From<Unfit> for PyErr {
 pub struct Tensor {
     data: NonNull<u8>,
     pub dtype: DType,
-    /// NumPy's descriptor of that dtype, kept so that no other one can come to lie where it is.
-    descr: Option<Py<PyAny>>,
+    /// What NumPy calls that dtype: its number and byte order. Not the descriptor itself: letting go of an old one may run
+    /// any Python code, in the middle of reading.
+    called: (c_int, c_char),
     layout: Layout,
     pub access: Access,
     /// The array made of a scalar, whose memory would be gone with it.
@@ -86,7 +87,7 @@ impl Default for Tensor {
         Self {
             data: NonNull::dangling(),
             dtype: DType::F64,
-            descr: None,
+            called: (NONE, 0),
             layout: Layout::new(DType::F64, &[0], &[1]).expect("nothing fits into memory"),
             access: Access::ReadOnly,
             made: None,
@@ -106,25 +107,30 @@ impl Tensor {
             self.made = None;
         }
         // SAFETY: the pointer is that of a live object.
-        if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } != 0 {
+        if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } == 0 {
+            self.settle_other(object, name)?;
             return Ok(());
         }
-        self.settle_other(object, name)
+        // SAFETY: an array was just found there.
+        settle_dtype(unsafe { object.cast_unchecked::<PyUntypedArray>() });
+        Ok(())
     }
 
     /// Looks at what is no plain array: one of a subclass, a scalar, or nothing of ours.
     #[cold]
     fn settle_other<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
-        if object.cast::<PyUntypedArray>().is_ok() {
+        if let Ok(array) = object.cast::<PyUntypedArray>() {
             if object.get_type().is_subclass(masked(object.py())?)? {
                 return Err(refused(name(), "a masked array", "an array without a mask"));
             }
+            settle_dtype(array);
             return Ok(());
         }
         let class = object.get_type();
         if class.is_subclass(generic(object.py())?)? {
             // Whatever a subclass makes of it has to be an array.
             if let Ok(made) = object.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
+                settle_dtype(&made);
                 self.made = Some(made.unbind());
                 return Ok(());
             }
@@ -160,9 +166,10 @@ impl Tensor {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }
-        let py = array.py();
-        let known = self.descr.as_ref().is_some_and(|descr| descr.as_ptr() == fields.descr.cast());
-        let found = if known { Some(self.dtype) } else { dtype(array, fields.descr) };
+        // SAFETY: an array always has a descriptor, which lives as long as it.
+        let called = unsafe { ((*fields.descr).fields.type_num, (*fields.descr).fields.byteorder) };
+        let known = self.called == called;
+        let found = if known { Some(self.dtype) } else { dtype(called) };
         let Some(dtype) = found else {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
@@ -188,9 +195,7 @@ impl Tensor {
         // Mostly the array is laid out as it was before.
         if !known || !is_laid_out(&self.layout, dtype.size(), shape, strides) {
             self.layout = layout(dtype, shape, strides).map_err(refuse)?;
-            self.dtype = dtype;
-            // SAFETY: an array always has a descriptor.
-            self.descr = Some(unsafe { Bound::from_borrowed_ptr(py, fields.descr.cast()) }.unbind());
+            (self.dtype, self.called) = (dtype, called);
         }
         self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
         self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
@@ -286,35 +291,44 @@ const NUMBERS: [(c_int, DType); 14] = {
     ]
 };
 
-/// The dtype of an array, if it is one of ours and in this machine's byte order.
-fn dtype(array: &Bound<'_, PyUntypedArray>, descr: *mut PyArray_Descr) -> Option<DType> {
-    // SAFETY: an array always has a descriptor, which lives as long as it.
-    let fields = unsafe { &(*descr).fields };
+/// The dtype of this number and byte order, if it is one of ours and in this machine's order.
+fn dtype((number, order): (c_int, c_char)) -> Option<DType> {
     // NumPy mostly writes '=' for what is native, '|' where there is no order, and at times the order itself.
     let native = if cfg!(target_endian = "little") { b'<' } else { b'>' };
-    if ![b'=', b'|', native].contains(&(fields.byteorder as u8)) {
+    if ![b'=', b'|', native].contains(&(order as u8)) {
         return None;
     }
-    let number = fields.type_num;
-    if number >= 256 {
-        return is_bfloat16(array, number).then_some(DType::BF16);
+    if number == BFLOAT16.load(Relaxed) {
+        return Some(DType::BF16);
     }
     NUMBERS.iter().find(|&&(known, _)| known == number).map(|&(_, dtype)| dtype)
 }
 
-/// Whether a type that was registered with NumPy at run time is bfloat16. Its number differs from process to process,
-/// so it is recognised by its name, once.
-fn is_bfloat16(array: &Bound<'_, PyUntypedArray>, number: c_int) -> bool {
-    static NUMBER: AtomicI32 = AtomicI32::new(0);
-    if NUMBER.load(Relaxed) == number {
-        return true;
+/// The number of no type; -1 is one that several have.
+const NONE: c_int = c_int::MIN;
+
+/// The number of bfloat16, which is registered with NumPy at run time and differs from process to process: once it was met.
+static BFLOAT16: AtomicI32 = AtomicI32::new(NONE);
+
+/// The first number of those that are registered at run time.
+const REGISTERED: c_int = 256;
+
+/// Makes sure that bfloat16 is known by its number if this array is of it.
+#[inline]
+fn settle_dtype(array: &Bound<'_, PyUntypedArray>) {
+    // SAFETY: an array always has a descriptor.
+    let number = unsafe { (*(*array.as_array_ptr()).fields.descr).fields.type_num };
+    if number >= REGISTERED && number != BFLOAT16.load(Relaxed) {
+        meet(&array.dtype());
     }
-    let dtype = array.dtype();
-    let found = dtype.itemsize() == 2 && dtype.typeobj().name().is_ok_and(|name| name == "bfloat16");
-    if found {
-        NUMBER.store(number, Relaxed);
+}
+
+/// Looks whether a type that was registered is bfloat16, by its name: that may run Python code.
+#[cold]
+fn meet(dtype: &Bound<'_, PyArrayDescr>) {
+    if dtype.itemsize() == 2 && dtype.typeobj().name().is_ok_and(|name| name == "bfloat16") {
+        BFLOAT16.store(dtype.num(), Relaxed);
     }
-    found
 }
 
 /// Keeps the memory of a snapshot alive. It is the base of the array, and being no array itself it keeps NumPy from

@@ -17,11 +17,14 @@ mod state;
 mod stored;
 
 use pyo3::prelude::*;
+use pyo3::type_object::PyTypeInfo;
 
 // Not declared safe without the interpreter lock: the facts of an array are read while it is held.
 #[pymodule(name = "_core", gil_used = true)]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::classes(module.py())?;
+    // A class that is made at first use is made while arrays are read, and what is made may set off the garbage collector.
+    array::Snapshot::type_object(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<ema::PyEma>()?;
     module.add_function(wrap_pyfunction!(ema::unpickled, module)?)?;

@@ -1,9 +1,11 @@
-//! Makes one call so many times, for valgrind to count the instructions: with the arguments `CASE CALLS`.
+//! Makes one call so many times, for valgrind to count the instructions, or in little stack: with the arguments
+//! `CASE CALLS`.
 
 use half::{bf16, f16};
-use ndarray::Array1;
+use ndarray::{Array1, Array2, ShapeBuilder};
 use shrew_ema::backend::ndarray::{Handle, NdArray, share};
 use shrew_ema::dtype::{Param, Shadow};
+use shrew_ema::engine::Engine;
 use shrew_ema::kernel::{Level, Store, scalar::Blend};
 use shrew_ema::{Config, EMA, NonFinite, ShadowDType};
 use std::hint::black_box;
@@ -49,6 +51,23 @@ fn update(shadow: ShadowDType, calls: usize) {
     }
 }
 
+/// Passes that are cut into as many pieces as can be, of arrays whose memory runs both ways.
+fn divided(calls: usize) {
+    const SIDE: usize = 1024;
+    let rows = Array2::from_elem((SIDE, SIDE), 1.25_f64);
+    let columns = Array2::from_elem((SIDE, SIDE).f(), 1.25_f64);
+    let handles: Vec<_> = [rows, columns].into_iter().map(|array| Handle::from(share(array))).collect();
+    let engine = Engine::new().threads(8).serial_below(0).grain(1);
+    let names = vec!["rows".to_owned(), "columns".to_owned()];
+    let config = Config::new(0.9).expect("a decay");
+    let mut ema = EMA::with_backend(NdArray::new(engine), names, handles.clone(), config).expect("a model");
+    for _ in 0..calls {
+        ema.update(&handles).expect("nothing has changed");
+        ema.apply().expect("nothing is applied");
+        ema.restore().expect("something is");
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let told = if let [case, calls] = &arguments[..] { calls.parse().ok().map(|calls| (case, calls)) } else { None };
@@ -67,6 +86,7 @@ fn main() {
         "f32 -> bf16, streamed" => narrow::<f32, bf16>(Store::Streamed, calls),
         "EMA<NdArray>, f32" => update(ShadowDType::F32, calls),
         "EMA<NdArray>, f64" => update(ShadowDType::F64, calls),
+        "divided" => divided(calls),
         other => panic!("no case is called {other}"),
     }
 }

@@ -20,6 +20,9 @@ Policy = Literal["raise", "skip", "propagate"]
 Width = Literal["float32", "float64"]
 POLICIES: list[Policy] = ["raise", "skip", "propagate"]
 
+# Elements of a pass that takes so long that other Python threads run meanwhile, and whose copies go past the caches.
+LONG = (1 << 22) + 6
+
 # Where to make files by the hundred: in memory where that is to be had, or the disk would take most of the time.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 

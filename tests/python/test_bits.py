@@ -17,6 +17,7 @@ from support import (
     FLOATS,
     INTEGERS,
     LAYOUTS,
+    LONG,
     PAIRS,
     Array,
     Params,
@@ -182,7 +183,8 @@ def test_the_order_of_the_tensors_does_not_matter() -> None:
     assert found[0] == found[1] == found[2] == found[3]
 
 
-# Of some 1.3 million elements, so that large tensors are divided between threads and small ones spread over them.
+# Of some 4.4 million elements: copies go past the caches, large tensors are divided between threads, and small ones
+# spread over them.
 LARGE = """
 import hashlib, sys, warnings
 import numpy as np
@@ -192,7 +194,7 @@ warnings.simplefilter("ignore", EMAWarning)
 pattern = np.random.default_rng(1).normal(size=(3, 4099))
 
 def model(row):
-    whole = np.tile(pattern[row], 257)
+    whole = np.tile(pattern[row], 1025)
     params = {
         "large": whole.astype("f4"), "double": whole[:70_001].copy(), "half": whole[:90_003].astype("f2"),
         "strided": np.repeat(whole[:50_005].astype("f4"), 3)[::-3], "steps": np.arange(40_007) * (row + 1),
@@ -220,13 +222,13 @@ def test_every_number_of_threads_gives_the_bits_of_the_oracle(tmp_path: Path) ->
     paths = {threads: tmp_path / threads for threads in ("1", "2", "3", "8")}
     found = {threads: run_python(LARGE, str(path), RAYON_NUM_THREADS=threads) for threads, path in paths.items()}
     assert len(set(found.values())) == 1
-    assert int(found["1"].split()[1]) > 1_300_000
+    assert int(found["1"].split()[1]) > LONG
     rows = [{"w": row.astype(F32)} for row in np.random.default_rng(1).normal(size=(3, 4099))]
     oracle = Reference(rows[0], 0.9)
     oracle.update(rows[1])
     oracle.update(rows[2], warmup=True)
     for path in paths.values():
-        assert path.read_bytes() == np.tile(oracle.shadow("w"), 257).tobytes()
+        assert path.read_bytes() == np.tile(oracle.shadow("w"), 1025).tobytes()
 
 
 @pytest.mark.parametrize(("dtype", "width"), [(F32, None), (F64, None), (BF16, None), (F16, "float64")], ids=pair_id)
@@ -235,15 +237,15 @@ def test_a_tensor_that_is_divided_between_threads_has_the_bits_of_the_oracle(
     dtype: np.dtype[Any], width: Width | None, layout: str
 ) -> None:
     rows = [{"w": normal(dtype, 4099, seed=seed)} for seed in range(3)]
-    params: Params = {"w": LAYOUTS[layout](np.tile(rows[0]["w"], 257))}
-    assert params["w"].size > 1_000_000
+    params: Params = {"w": LAYOUTS[layout](np.tile(rows[0]["w"], 1025))}
+    assert params["w"].size > LONG
     ema, oracle = EMA(params, 0.9, shadow_dtype=width), Reference(rows[0], 0.9, width)
     for row in rows[1:]:
-        params["w"].reshape(-1)[...] = np.tile(row["w"], 257)
+        params["w"].reshape(-1)[...] = np.tile(row["w"], 1025)
         ema.update()
         oracle.update(row)
-    assert same_bits(ema.shadow_values("w"), np.tile(oracle.shadow("w"), 257))
+    assert same_bits(ema.shadow_values("w"), np.tile(oracle.shadow("w"), 1025))
     ema.apply()
-    assert same_bits(params["w"], np.tile(oracle.applied("w"), 257))
+    assert same_bits(params["w"], np.tile(oracle.applied("w"), 1025))
     ema.restore()
-    assert same_bits(params["w"], np.tile(rows[2]["w"], 257))
+    assert same_bits(params["w"], np.tile(rows[2]["w"], 1025))

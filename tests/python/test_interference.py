@@ -10,9 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shrew_ema import EMA, EMAError, EMAWarning, LayoutError, ShapeError
-from support import run_python
+from support import LONG, run_python
 
-LARGE = 1_200_000
 Floats = NDArray[np.float32]
 
 
@@ -20,7 +19,7 @@ def test_a_finalizer_that_frees_an_array_during_a_call_is_noticed_or_harmless() 
     """The garbage collector may run wherever Python allocates; every such place comes before the facts are read."""
     for threshold in range(12):
         freed: list[int] = []
-        array = np.ones(LARGE, np.float32)
+        array = np.ones(LONG, np.float32)
 
         class Cycle:
             def __del__(self, array: Floats = array, freed: list[int] = freed) -> None:
@@ -69,7 +68,7 @@ def test_a_scalar_that_frees_an_array_when_it_is_read_is_noticed() -> None:
 
 
 def test_a_large_model_may_hold_numpy_scalars() -> None:
-    params: dict[str, Any] = {"w": np.ones(LARGE, np.float32), "b": np.float32(1)}
+    params: dict[str, Any] = {"w": np.ones(LONG, np.float32), "b": np.float32(1)}
     ema = EMA(params, 0.5)
     params["b"] = params["b"] + np.float32(2)
     ema.update()
@@ -117,9 +116,9 @@ print("fine")
 """
 
 FORKS = """
-import os, signal, threading, time, numpy as np
+import os, signal, sys, threading, time, numpy as np
 from shrew_ema import EMA, StateError
-ema = EMA({"w": np.zeros(2_000_000, np.float32)}, 0.9)
+ema = EMA({"w": np.zeros(int(sys.argv[1]), np.float32)}, 0.9)
 
 def monitor():
     while True:
@@ -178,7 +177,7 @@ def test_a_warning_that_is_logged_while_the_ema_is_logged_does_not_hang() -> Non
 
 
 def test_a_child_that_is_forked_while_another_thread_waits_does_not_hang() -> None:
-    assert run_python(FORKS, timeout=120).split() == ["hung:", "0"]
+    assert run_python(FORKS, str(LONG), timeout=120).split() == ["hung:", "0"]
 
 
 def test_too_little_memory_is_an_error_and_changes_nothing() -> None:
@@ -216,7 +215,7 @@ def test_a_name_that_is_no_text_is_refused(name: str) -> None:
         ema.update({name: np.ones(3)})
 
 
-@pytest.mark.parametrize("size", [4, LARGE])
+@pytest.mark.parametrize("size", [4, LONG])
 def test_an_average_is_no_parameter(size: int) -> None:
     params = {"v": np.zeros(3), "w": np.zeros(size, np.float32)}
     ema = EMA(params, 0.5)
