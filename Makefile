@@ -38,10 +38,11 @@ demo: $(VENV)/.demo $(VENV)/.package ## train on noisy digits, with and without 
 test: test-rust test-python ## build everything and run every test, Rust and Python
 
 test-rust: | tools
-	@cargo test --locked
+	@cargo test --locked --features shrew
 
 test-python: $(VENV)/.dev $(VENV)/.package
 	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest tests/trainers -k shrew
 
 test-range: wheel ## run the Python tests on the wheel with the oldest and the newest NumPy, for each Python here
 	@$(BIN)/python tests/wheel/numpy_range.py $(WHEEL) $(PYTHONS)
@@ -66,12 +67,11 @@ lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documenta
 lint-rust: | tools
 	@echo "lint: Rust"
 	@cargo fmt --check
-	@cargo fmt --check --manifest-path benches/shrew/Cargo.toml
-	@cargo clippy --quiet --locked --all-targets -- --deny warnings
+	@cargo clippy --quiet --locked --all-targets --features shrew -- --deny warnings
 	@PYO3_PYTHON="$(CURDIR)/$(BIN)/python" \
 		cargo clippy --quiet --locked --all-targets --features python -- --deny warnings
 	@cargo clippy --quiet --locked --no-default-features -- --deny warnings
-	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps
+	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps --features shrew
 	@# Rust users never meet Python; the third line makes sure that the first two would notice.
 	@! cargo tree --locked --edges normal --no-default-features --prefix none | grep -E '^(pyo3|numpy) '
 	@! cargo tree --locked --edges normal --prefix none | grep -E '^(pyo3|numpy) '
@@ -105,8 +105,7 @@ bench: ## measure everything against its peers, print the table and keep it in b
 
 measure: $(VENV)/.bench $(VENV)/.package
 	@mkdir -p target/rows
-	@RAYON_NUM_THREADS=2 cargo run --quiet --locked --release --target-dir target \
-		--manifest-path benches/shrew/Cargo.toml >target/rows/shrew.jsonl
+	@RAYON_NUM_THREADS=2 cargo bench --quiet --locked --features shrew --bench against_shrew >target/rows/shrew.jsonl
 	@cargo bench --quiet --locked --bench guard >target/rows/guard.jsonl
 	@$(BIN)/python benches/python/run.py --rows target/rows/*.jsonl $(BENCH)
 

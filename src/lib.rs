@@ -9,6 +9,7 @@
 //! | a number, or a paper's rule | the decay of each update | [`Schedule`]; [`schedule`] has a page on which to choose |
 //! | special wishes | several horizons, a late start, every n-th call, NaN | [`Config`], [`NonFinite`], [`ShadowDType`] |
 //! | a training that may crash | files that go on to the bit, and that others open | [`EMA::save`], [`EMA::load`], [`checkpoint`] |
+//! | a program with `shrew_optim::EMA` | its verbs, and refusals where it is wrong | the feature `shrew` |
 //! | another framework | its tensors averaged where they are | [`HostMemory`](backend::HostMemory), [`Backend`](backend::Backend), and their [`guide`](backend::guide) |
 //! | a refused call | what was wrong | [`Error`] |
 //!
@@ -60,8 +61,8 @@
 //! # The rooms
 //!
 //! The modules below stand on each other in this order: `error`, `hex`, `dtype`, `descriptor`, `nonfinite`,
-//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`, `checkpoint`. What follows is the
-//! README, with the Python package over this crate.
+//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`, `shrew`, `checkpoint`. What follows
+//! is the README, with the Python package over this crate.
 //!
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
@@ -82,6 +83,8 @@ pub mod notice;
 #[cfg(feature = "python")]
 mod python;
 pub mod schedule;
+#[cfg(feature = "shrew")]
+pub mod shrew;
 
 pub use averages::Averages;
 pub use dtype::{DType, ShadowDType};

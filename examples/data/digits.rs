@@ -58,7 +58,7 @@ impl Digits {
     pub fn right(&self, logits: &[f32]) -> usize {
         assert_eq!(logits.len(), self.len() * CLASSES, "ten numbers an image");
         let told = |scores: &[f32]| (0..CLASSES).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-        let right = |(scores, &label): &(&[f32], &u8)| told(scores) == Some(usize::from(label));
+        let right = |&(scores, &label): &(&[f32], &u8)| told(scores) == Some(usize::from(label));
         logits.chunks_exact(CLASSES).zip(&self.labels).filter(right).count()
     }
 }

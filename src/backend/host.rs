@@ -68,16 +68,15 @@ fn batches<H: HostMemory>(
 ) -> Result<()> {
     for start in (0..params.len()).step_by(BATCH) {
         let batch = &params[start..params.len().min(start + BATCH)];
-        let identities: SmallVec<[usize; BATCH]> = batch.iter().map(H::identity).collect();
-        let mut reads: SmallVec<[Option<H::Read<'_>>; BATCH]> = SmallVec::new();
-        let mut owners: SmallVec<[usize; BATCH]> = SmallVec::new();
-        for (i, tensor) in batch.iter().enumerate() {
-            let owner = identities[..i].iter().position(|&other| other == identities[i]);
-            reads.push(match owner {
-                Some(_) => None,
-                None => Some(H::read(tensor).map_err(|error| error.at(start + i))?),
-            });
-            owners.push(owner.unwrap_or(i));
+        let mut order: SmallVec<[(usize, usize); BATCH]> = batch.iter().map(H::identity).zip(0..).collect();
+        // In one order for all threads that do this, so that no two of them wait for each other.
+        order.sort_unstable();
+        let mut reads: SmallVec<[Option<H::Read<'_>>; BATCH]> = batch.iter().map(|_| None).collect();
+        let mut owners: SmallVec<[usize; BATCH]> = (0..batch.len()).collect();
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let first = group[0].1;
+            reads[first] = Some(H::read(&batch[first]).map_err(|error| error.at(start + first))?);
+            group.iter().for_each(|&(_, i)| owners[i] = first);
         }
         let mut views: SmallVec<[View<'_>; BATCH]> = SmallVec::new();
         for (i, tensor) in batch.iter().enumerate() {

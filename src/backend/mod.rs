@@ -5,6 +5,8 @@ pub mod guide;
 mod host;
 #[cfg(feature = "ndarray")]
 pub mod ndarray;
+#[cfg(feature = "shrew")]
+pub mod shrew;
 
 use crate::descriptor::Spec;
 use crate::dtype::DType;

@@ -3,6 +3,8 @@
 //! All of it is one test, because other tests beside it would be counted.
 
 mod counting;
+#[cfg(feature = "shrew")]
+mod shrew;
 
 use counting::{Count, count};
 use half::bf16;
@@ -186,6 +188,11 @@ fn calls_in_steady_state_take_no_memory() {
         check_owners();
         let mut failures = Vec::new();
         for case in Case::all() {
+            // What there is no other order of.
+            #[cfg(feature = "shrew")]
+            if !case.fortran {
+                shrew::check_shrew(case, &mut failures);
+            }
             if case.bf16 {
                 check_ema(case, bf16::ONE, &mut failures);
                 check_averages(case, bf16::ONE, &mut failures);

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("averages", "ledger engine kernel schedule notice nonfinite descriptor dtype error"),
     ("backend", "engine kernel nonfinite descriptor dtype error"),
     ("ema", "backend ledger engine kernel schedule notice nonfinite descriptor dtype error"),
+    ("shrew", "ema backend error"),
     ("checkpoint", "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype hex error"),
     ("python", "checkpoint ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype error"),
 ];
@@ -43,6 +44,7 @@ fn may_say(room: &str, name: &str) -> bool {
     match name {
         "pyo3" | "numpy" => room == "python",
         "ndarray" | "rayon" => room != "kernel",
+        "shrew_core" | "shrew_cpu" => matches!(room, "backend" | "shrew"),
         _ => true,
     }
 }

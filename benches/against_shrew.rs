@@ -1,11 +1,9 @@
-//! Times one update of `EMA<NdArray>` against one of `shrew_optim::EMA` and prints the pairs for the table, as JSON.
+//! Times one update against one of `shrew_optim::EMA` on the same tensor, and prints the pairs for the table, as JSON.
 
-use ndarray::Array1;
 use shrew_core::{DType, Tensor};
 use shrew_cpu::{CpuBackend, CpuDevice};
-use shrew_ema::EMA;
-use shrew_ema::backend::ndarray::{Handle, NdArray, share};
 use shrew_ema::kernel::Level;
+use shrew_ema::shrew::EMA;
 use std::error::Error;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -42,16 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (start, end) = (values(0), values(1));
 
     // All values are exact in 32 bits.
-    let shared = share(start.iter().map(|&value| value as f32).collect::<Array1<f32>>());
-    let handles = [Handle::from(&shared)];
-    let mut ours = EMA::<NdArray>::new(handles.to_vec(), DECAY)?;
-    shared.write().expect("no thread has panicked").iter_mut().zip(&end).for_each(|(to, &value)| *to = value as f32);
-
     let params = [Tensor::<CpuBackend>::from_f64_slice(&start, ELEMENTS, DType::F32, &CpuDevice)?];
+    let mut ours = EMA::new(params.to_vec(), DECAY)?;
     let mut theirs = shrew_optim::EMA::new(params.to_vec(), DECAY)?;
     params[0].update_data_inplace(&end)?;
 
-    ours.update(&handles)?;
+    ours.update(&params)?;
     theirs.update(&params)?;
     check(ours.shadow_values(0), &start, &end);
     check(theirs.shadow_values(0), &start, &end);
@@ -60,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for index in 0..PAIRS {
         // The two take turns at being first.
         let early = if index % 2 == 1 { Some(timed(|| theirs.update(&params))?) } else { None };
-        let one = timed(|| ours.update(&handles))?;
+        let one = timed(|| ours.update(&params))?;
         let other = match early {
             Some(seconds) => seconds,
             None => timed(|| theirs.update(&params))?,
