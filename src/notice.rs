@@ -27,6 +27,11 @@ pub enum Notice {
         /// The one of the warm-up.
         warmup: f64,
     },
+    /// An update averaged another tensor than the one held under its name, which is what apply and copy_to write.
+    Replaced {
+        /// The first such name.
+        name: String,
+    },
     /// Elements were refused under `nonfinite = skip`.
     Skipped {
         /// The first tensors concerned, each with its number of such elements.
@@ -63,6 +68,13 @@ impl fmt::Display for Notice {
                     f,
                     "update_with_warmup averages with decay {warmup:.4} where the schedule says {decay:.4}: a rule that \
                      varies by itself goes with update"
+                )
+            }
+            Notice::Replaced { name } => {
+                write!(
+                    f,
+                    "update was given another tensor than the one held as \"{name}\", which apply and copy_to write: bind \
+                     the model's new tensors, unless the averages are meant for the held ones"
                 )
             }
             Notice::Skipped { tensors } => {

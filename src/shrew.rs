@@ -53,9 +53,8 @@
 //! - shrew has no way to try a lock. A thread that keeps the guard of `Tensor::storage()` and calls `apply` or `restore`
 //!   waits for itself, for ever, as it would in `update_data_inplace`, and in any other call if a writer waits already: give
 //!   the guard back first.
-//! - Where a model's tensor is replaced by a new one, and not written, give the new one to `update`: it is averaged. What
-//!   `apply` writes are the handles of the construction, which a model that has others does not see:
-//!   [`EMA::params`](crate::EMA::params) shows them.
+//! - Where a model's tensor is replaced by a new one, and not written, the new one is averaged when it is given to `update`,
+//!   which warns that `apply` would write the one held: give the model's tensors to [`EMA::bind`](crate::EMA::bind).
 
 use crate::backend::shrew::Shrew;
 use crate::ema;

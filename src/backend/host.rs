@@ -131,6 +131,10 @@ impl<H: HostMemory> Backend for H {
         Ok(overlap::same(&H::view(a, &read)?, &H::view(b, &read)?))
     }
 
+    fn replaced(&self, held: &[Self::Tensor], given: &[Self::Tensor]) -> Option<usize> {
+        held.iter().zip(given).position(|(held, given)| H::identity(held) != H::identity(given))
+    }
+
     fn shadows(&self, params: &[Self::Tensor], spec: Spec<'_>, report: &Report) -> Result<Self::Shadows> {
         let mut shadows = HostShadows::with_room(spec);
         batches::<H>(params, |range, views| {

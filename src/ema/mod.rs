@@ -166,7 +166,8 @@ impl<B: Backend> EMA<B> {
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
     ///
-    /// `params` are mostly the handles of the construction; others of the same shapes and dtypes may be given.
+    /// `params` are mostly the handles of the construction; others of the same shapes and dtypes may be given. Those held are
+    /// what [`EMA::apply`] writes: [`EMA::bind`] changes them, and a [`Notice`] says where they differ.
     ///
     /// # Errors
     /// [`Error::State`] while Applied; [`Error::Names`], [`Error::DType`] or [`Error::Shape`] if the parameters are not
@@ -189,6 +190,7 @@ impl<B: Backend> EMA<B> {
     /// One call of `update` or its like, with other parameters than those held or with these.
     pub(crate) fn pass(&mut self, call: &'static str, params: Option<&[B::Tensor]>, warmup: bool) -> Result<()> {
         self.check_training(call, "restore() first, or the average would be averaged into itself")?;
+        let replaced = params.and_then(|given| self.backend.replaced(&self.params, given));
         let params = params.unwrap_or(&self.params);
         check(&self.backend, &self.ledger, params)?;
         let planned = self.ledger.plan(warmup);
@@ -203,7 +205,23 @@ impl<B: Backend> EMA<B> {
                 return Err(self.ledger.label(error));
             }
         }
+        if let Some(index) = replaced {
+            self.ledger.advise_on_replaced(index);
+        }
         self.ledger.commit(call, planned, &mut self.report)
+    }
+
+    /// Holds other handles from now on, on the tensors that [`EMA::apply`] is to write: those of a model that was made anew,
+    /// or whose tensors were replaced. Their values are not read.
+    ///
+    /// # Errors
+    /// [`Error::State`] while Applied; the errors of [`EMA::update`] unless these are the parameters that are averaged;
+    /// [`Error::Overlap`] if two share memory and are not the same. Nothing is changed then.
+    pub fn bind(&mut self, params: Vec<B::Tensor>) -> Result<()> {
+        self.check_training("bind", "restore() first, or the training values would be lost")?;
+        Self::check_params(&self.backend, &self.ledger, &params)?;
+        self.params = params;
+        Ok(())
     }
 
     /// The average of one tensor at one horizon. Later updates do not change what was given out.

@@ -322,6 +322,11 @@ impl Ledger {
         (0..self.horizons.len()).for_each(|horizon| self.advise_on_share(horizon));
     }
 
+    /// Advice on a tensor that is not the one held.
+    pub fn advise_on_replaced(&mut self, index: usize) {
+        self.notice(Notice::Replaced { name: self.names[index].clone() });
+    }
+
     /// The advice that has come up since the last call of this.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

@@ -17,6 +17,7 @@ mod locks;
 mod oracle;
 mod overlap;
 mod refusals;
+mod replaced;
 mod schedules;
 mod sets;
 mod states;
