@@ -3,8 +3,8 @@
 use crate::training::{Cpu, FLOATS, numbers, tensor, vector};
 use shrew_core::DType;
 use shrew_cpu::CpuBackend;
-use shrew_ema::Error;
 use shrew_ema::shrew::EMA;
+use shrew_ema::{Error, Notice};
 use shrew_nn::{Linear, Module};
 
 fn values(param: &Cpu) -> Vec<f64> {
@@ -53,12 +53,17 @@ fn a_replaced_tensor_is_averaged_where_it_is_given_and_another_shape_is_refused(
     let error = ema.update(&layer(2, 2).parameters()).unwrap_err();
     assert_eq!(error.to_string(), "parameter \"0\" has shape (2, 4), expected (3, 4)");
 
-    // What is written are the handles of the construction, which `params` shows.
+    // What is written are the handles that are held: a notice says so, and `bind` holds the new ones.
+    assert_eq!(ema.take_notices(), [Notice::Replaced { name: "0".to_owned() }]);
     let before = (values(old.weight()), values(new.weight()));
     ema.apply().unwrap();
-    assert_eq!(ema.params()[0].id(), old.weight().id());
-    assert_eq!(values(new.weight()), before.1);
     assert_ne!(values(old.weight()), before.0);
+    assert_eq!(values(new.weight()), before.1);
+    ema.restore().unwrap();
+    ema.bind(new.parameters()).unwrap();
+    ema.apply().unwrap();
+    assert_eq!(values(old.weight()), before.0);
+    assert_eq!(values(new.weight()), expected.iter().map(|&value| value as f32 as f64).collect::<Vec<_>>());
 }
 
 #[test]
