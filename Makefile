@@ -26,7 +26,7 @@ PORTABLE = --zig --compatibility manylinux2014 -- -C link-arg=$(UNWINDER)
 unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
-.PHONY: help demo test test-rust test-python test-range check-range lint lint-rust lint-python \
+.PHONY: help demo test test-rust test-python test-range check-range test-trainers lint lint-rust lint-python \
 	counts counting wheel bench measure dev clean tools
 
 help: ## list these targets
@@ -57,6 +57,16 @@ check-range: | tools ## check the crate with the oldest Rust that it is for, and
 	@RUSTFLAGS="--deny warnings" PYO3_NO_PYTHON=1 \
 		cargo check --quiet --locked --target aarch64-unknown-linux-gnu --features python
 	@echo "check-range: Rust $(OLDEST) and aarch64 have nothing to complain of"
+
+# Apart from test and lint, as both frameworks take minutes to build. With both features in every line, so that what they
+# have in common is built once.
+test-trainers: export TRAINERS := candle,burn
+test-trainers: $(VENV)/.dev $(VENV)/.package ## test and lint the adapters for candle and burn, and read what they save in Python
+	@cargo clippy --quiet --locked --all-targets --features $(TRAINERS) -- --deny warnings
+	@RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --no-deps --features $(TRAINERS)
+	@cargo test --locked --features $(TRAINERS) --lib --test candle --test burn
+	@cargo test --locked --features $(TRAINERS) --doc -- candle burn
+	@$(BIN)/python -m pytest tests/trainers -k "candle or burn"
 
 lint: $(VENV)/.dev $(VENV)/.package ## check formats, warnings, types, documentation and dependencies
 	@git status --porcelain >$(VENV)/.status

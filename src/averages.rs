@@ -139,6 +139,12 @@ impl Averages {
         self.shadows.get(horizon, index).clone()
     }
 
+    /// Advises on using the averages of one horizon now, for what hands them out in its own way.
+    #[cfg(feature = "burn")]
+    pub(crate) fn advise_on_share(&mut self, horizon: usize) {
+        self.ledger.advise_on_share(horizon);
+    }
+
     /// Advises on using the averages of any horizon now.
     pub(crate) fn advise_on_shares(&mut self) {
         self.ledger.advise_on_shares();

@@ -10,6 +10,7 @@
 //! | special wishes | several horizons, a late start, every n-th call, NaN | [`Config`], [`NonFinite`], [`ShadowDType`] |
 //! | a training that may crash | files that go on to the bit, and that others open | [`EMA::save`], [`EMA::load`], [`checkpoint`] |
 //! | a program with `shrew_optim::EMA` | its verbs, and refusals where it is wrong | the feature `shrew` |
+//! | a model of candle or burn | averages of it | the features of these names: [Rust trainers](#rust-trainers) |
 //! | another framework | its tensors averaged where they are | [`HostMemory`](backend::HostMemory), [`Backend`](backend::Backend), and their [`guide`](backend::guide) |
 //! | a refused call | what was wrong | [`Error`] |
 //!
@@ -61,14 +62,16 @@
 //! # The rooms
 //!
 //! The modules below stand on each other in this order: `error`, `hex`, `dtype`, `descriptor`, `nonfinite`,
-//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`, `shrew`, `checkpoint`. What follows
-//! is the README, with the Python package over this crate.
+//! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`, `shrew`, `checkpoint`, `burn`. What
+//! follows is the README, with the Python package over this crate.
 //!
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 pub mod averages;
 pub mod backend;
+#[cfg(feature = "burn")]
+pub mod burn;
 pub mod checkpoint;
 pub mod descriptor;
 pub mod dtype;

@@ -1,6 +1,8 @@
 //! What a framework offers so that its models can be averaged: batched verbs, or just access to its host memory. The
 //! [`guide`] has an example of each.
 
+#[cfg(feature = "candle")]
+pub mod candle;
 pub mod guide;
 mod host;
 #[cfg(feature = "ndarray")]

@@ -28,6 +28,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("ema", "backend ledger engine kernel schedule notice nonfinite descriptor dtype error"),
     ("shrew", "ema backend error"),
     ("checkpoint", "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype hex error"),
+    ("burn", "checkpoint averages ledger engine kernel notice dtype error"),
     ("python", "checkpoint ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype error"),
 ];
 
@@ -44,6 +45,7 @@ fn may_say(room: &str, name: &str) -> bool {
     match name {
         "pyo3" | "numpy" => room == "python",
         "ndarray" | "rayon" => room != "kernel",
+        "candle_core" | "candle_nn" => room == "backend",
         "shrew_core" | "shrew_cpu" => matches!(room, "backend" | "shrew"),
         _ => true,
     }

@@ -39,7 +39,7 @@ def test_the_crate_itself_needs_rust_1_85() -> None:
     assert rust("") == (1, 85)
 
 
-@pytest.mark.parametrize("feature", ["shrew"])
+@pytest.mark.parametrize("feature", ["shrew", "candle", "burn"])
 def test_crates_and_rust_of_a_feature(feature: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     row = re.search(rf"^\| `{feature}` \|.*\| (\d+) \| 1\.(\d+) \|$", readme, re.MULTILINE)

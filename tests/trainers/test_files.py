@@ -19,6 +19,8 @@ TRAINING = 1400
 # What each framework calls the weights of the two layers, and whether their inputs come first.
 TRAINERS = [
     pytest.param("shrew", ("hidden.weight", "hidden.bias", "output.weight", "output.bias"), False, id="shrew"),
+    pytest.param("candle", ("hidden.weight", "hidden.bias", "out.weight", "out.bias"), False, id="candle"),
+    pytest.param("burn", ("hidden.weight", "hidden.bias", "out.weight", "out.bias"), True, id="burn"),
 ]
 
 

@@ -108,6 +108,7 @@ fn a_room_outside_the_table() {
 fn a_crate_where_it_must_not_be() {
     caught("kernel/mod.rs", "use ndarray::Array;", &["kernel/mod.rs:2: kernel may not say `ndarray`"]);
     caught("kernel/mod.rs", "fn f() { rayon::join(a, b); }", &["kernel/mod.rs:2: kernel may not say `rayon`"]);
+    caught("ema.rs", "use candle_nn::VarMap;", &["ema.rs:2: ema may not say `candle_nn`"]);
     caught("ema.rs", "use pyo3::prelude::*;", &["ema.rs:2: ema may not say `pyo3`"]);
     caught("backend/ndarray.rs", "use ::numpy::P;", &["backend/ndarray.rs:2: backend may not say `numpy`"]);
     caught("lib.rs", "#![cfg_attr(doc, pyo3::x)]", &["lib.rs:2: lib may not say `pyo3`"]);

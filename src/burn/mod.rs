@@ -1,0 +1,173 @@
+//! Averages of burn's modules: read out of one module after the other, and handed out as a module of their own.
+
+mod read;
+mod write;
+
+use crate::averages::Averages;
+use crate::dtype::DType;
+use crate::engine::Engine;
+use crate::error::{Error, Result, check_names};
+use crate::ledger::{Config, Ledger};
+use crate::notice::Notice;
+use ::burn::module::Module;
+use read::{Names, read};
+use std::path::Path;
+use write::Writer;
+
+/// Averages of the float parameters of a burn module.
+///
+/// burn's modules are values: an optimizer's step takes one and gives another. So there are no handles, and nothing to
+/// apply or to restore: [`update`](ModuleAverages::update) looks at the module as it is now, and
+/// [`averaged`](ModuleAverages::averaged) gives a module with the averages. Parameters are called by their fields, such as
+/// `encoder.layers.0.weight`. Statistics that burn keeps as float parameters, such as those of a batch normalization, are
+/// averaged as well; integers, booleans and flags are those of the module.
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::optim::{AdamWConfig, GradientsParams};
+/// use burn::tensor::{Device, Tensor};
+/// use shrew_ema::Config;
+/// use shrew_ema::burn::ModuleAverages;
+///
+/// let device = Device::flex().autodiff();
+/// let mut model = LinearConfig::new(2, 1).init(&device);
+/// let mut optimizer = AdamWConfig::new().init();
+/// let mut averages = ModuleAverages::new(&model, Config::new(0.99)?)?;
+/// let (x, y) = (Tensor::<2>::ones([8, 2], &device), Tensor::<2>::zeros([8, 1], &device));
+/// for _ in 0..50 {
+///     let loss = (model.forward(x.clone()) - y.clone()).powf_scalar(2.0).mean();
+///     let gradients = GradientsParams::from_grads(loss.backward(), &model);
+///     model = optimizer.step(0.1, model, gradients);
+///     averages.update_with_warmup(&model)?;
+/// }
+/// assert_eq!(averages.ledger().names(), ["weight", "bias"]);
+/// let averaged: Linear = averages.averaged(&model.valid())?;
+/// # let _ = averaged;
+/// # Ok::<(), shrew_ema::Error>(())
+/// ```
+///
+/// Parameters on `burn-flex`, burn's backend for CPUs, are read where they are, however they lie in memory; those of other
+/// backends are copied out at each update. Each update takes some small memory for lists, and none for values on
+/// `burn-flex`. A parameter that is not initialised yet is so by the first call that meets it.
+#[derive(Debug)]
+pub struct ModuleAverages {
+    averages: Averages,
+    engine: Engine,
+}
+
+impl ModuleAverages {
+    /// Averages that start as copies of the module's float parameters.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a parameter; [`Error::DType`] if one is of no float dtype that can be averaged, such as a
+    /// quantized one, or its average would be narrower; [`Error::NonFinite`] if one is NaN or infinite under
+    /// [`NonFinite::Raise`](crate::NonFinite::Raise); [`Error::Layout`] if its device gives an error.
+    pub fn new<M: Module>(module: &M, config: Config) -> Result<Self> {
+        let params = read(module)?;
+        let averages = Averages::named(params.names.iter().cloned().zip(params.views()?), config)?;
+        Ok(Self { averages, engine: Engine::default() })
+    }
+
+    /// With another way of spreading work over threads.
+    pub fn engine(self, engine: Engine) -> Self {
+        Self { averages: self.averages.engine(engine), engine }
+    }
+
+    /// Averages the module's parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
+    ///
+    /// # Errors
+    /// [`Error::Names`], [`Error::DType`] or [`Error::Shape`] if the parameters are not those of the construction, and
+    /// [`Error::Config`] if they are so in another order; nothing is changed then. [`Error::NonFinite`] as
+    /// [`Averages::update`] gives it: the call is made and counted.
+    pub fn update<M: Module>(&mut self, module: &M) -> Result<()> {
+        let params = read(module)?;
+        check(self.ledger(), &params.names)?;
+        self.averages.update(&params.views()?)
+    }
+
+    /// As [`ModuleAverages::update`], with the decay `min(d, (1 + t)/(10 + t))`. It is meant for constant decays: see
+    /// [`schedule`](crate::schedule).
+    ///
+    /// # Errors
+    /// As [`ModuleAverages::update`].
+    pub fn update_with_warmup<M: Module>(&mut self, module: &M) -> Result<()> {
+        let params = read(module)?;
+        check(self.ledger(), &params.names)?;
+        self.averages.update_with_warmup(&params.views()?)
+    }
+
+    /// The module with the averages in place of its parameters, cast to nearest, on the same devices and with the same
+    /// need of gradients. The module itself stays as it is.
+    ///
+    /// # Errors
+    /// As [`ModuleAverages::update`] but for NaN.
+    pub fn averaged<M: Module>(&mut self, module: &M) -> Result<M> {
+        self.averaged_horizon(module, 0)
+    }
+
+    /// The same for one of several horizons.
+    ///
+    /// # Errors
+    /// As [`ModuleAverages::averaged`], and [`Error::Config`] where there is no such horizon.
+    pub fn averaged_horizon<M: Module>(&mut self, module: &M, horizon: usize) -> Result<M> {
+        self.ledger().check_horizon(horizon)?;
+        let mut names = Names::default();
+        module.visit(&mut names);
+        check(self.ledger(), &names.names)?;
+        let mut writer = Writer::new(self, horizon);
+        let module = module.clone().map(&mut writer);
+        writer.result?;
+        self.averages.advise_on_share(horizon);
+        Ok(module)
+    }
+
+    /// Saves the averages as [`EMA::save`](crate::EMA::save) does, under the parameters' names and in burn's shapes: the
+    /// weight of a linear layer has its inputs first.
+    ///
+    /// # Errors
+    /// As [`Averages::save`].
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.averages.save(path)
+    }
+
+    /// As [`EMA::save_as`](crate::EMA::save_as).
+    ///
+    /// # Errors
+    /// As [`Averages::save_as`].
+    pub fn save_as(&mut self, path: impl AsRef<Path>, dtype: Option<DType>) -> Result<()> {
+        self.averages.save_as(path, dtype)
+    }
+
+    /// The averages that were saved; the next call says whether they are those of its module.
+    ///
+    /// # Errors
+    /// As [`Averages::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self { averages: Averages::load(path)?, engine: Engine::default() })
+    }
+
+    /// The averages by themselves.
+    pub fn averages(&self) -> &Averages {
+        &self.averages
+    }
+
+    /// Names, counters, and what is left of the start.
+    pub fn ledger(&self) -> &Ledger {
+        self.averages.ledger()
+    }
+
+    /// The advice that has come up since the last call of this.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.averages.take_notices()
+    }
+}
+
+/// Whether a module's parameters have these names, in this order.
+fn check(ledger: &Ledger, names: &[String]) -> Result<()> {
+    if ledger.names() == names {
+        return Ok(());
+    }
+    check_names(ledger.names().iter(), names)?;
+    Err(Error::config("module", "one with its parameters in another order", "of the type that is averaged"))
+}

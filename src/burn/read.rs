@@ -1,0 +1,183 @@
+//! The float parameters of a module: their names, and their memory where burn lends it.
+
+use crate::dtype::{DType, Element};
+use crate::error::{Error, Result};
+use crate::kernel::view::View;
+use ::burn::backend::Flex;
+use ::burn::backend::flex::FlexTensor;
+use ::burn::module::{Module, ModuleVisitor, Param};
+use ::burn::tensor::{self, Tensor};
+use half::{bf16, f16};
+
+/// One of our dtypes, if burn's is a float one that can be averaged.
+pub fn dtype(dtype: tensor::DType) -> Option<DType> {
+    match dtype {
+        tensor::DType::F64 => Some(DType::F64),
+        tensor::DType::F32 => Some(DType::F32),
+        tensor::DType::F16 => Some(DType::F16),
+        tensor::DType::BF16 => Some(DType::BF16),
+        _ => None,
+    }
+}
+
+/// The names of float parameters, in the order in which burn goes through a module.
+#[derive(Default)]
+pub struct Names {
+    path: String,
+    /// The path's length before each part.
+    parents: Vec<usize>,
+    pub names: Vec<String>,
+}
+
+impl Names {
+    fn enter(&mut self, name: &str) {
+        self.parents.push(self.path.len());
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+    }
+
+    fn exit(&mut self) {
+        self.path.truncate(self.parents.pop().unwrap_or(0));
+    }
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+        self.names.push(self.path.clone());
+    }
+}
+
+/// A module's float parameters, lent by it or copied.
+pub struct Params {
+    pub names: Vec<String>,
+    tensors: Vec<(DType, FlexTensor)>,
+}
+
+impl Params {
+    pub fn views(&self) -> Result<Vec<View<'_>>> {
+        self.tensors.iter().map(|(dtype, tensor)| view(*dtype, tensor)).collect()
+    }
+}
+
+fn view(dtype: DType, tensor: &FlexTensor) -> Result<View<'_>> {
+    fn of<E: Element + tensor::Element>(tensor: &FlexTensor) -> Result<View<'_>> {
+        let layout = tensor.layout();
+        View::strided(tensor.storage::<E>(), layout.start_offset(), layout.shape(), layout.strides())
+    }
+    match dtype {
+        DType::F64 => of::<f64>(tensor),
+        DType::F16 => of::<f16>(tensor),
+        DType::BF16 => of::<bf16>(tensor),
+        _ => of::<f32>(tensor),
+    }
+}
+
+/// All of them.
+///
+/// # Errors
+/// If one is of another dtype, or can't be read from its device.
+pub fn read<M: Module>(module: &M) -> Result<Params> {
+    let mut reader = Reader { names: Names::default(), tensors: Ok(Vec::new()) };
+    module.visit(&mut reader);
+    Ok(Params { names: reader.names.names, tensors: reader.tensors? })
+}
+
+struct Reader {
+    names: Names,
+    tensors: Result<Vec<(DType, FlexTensor)>>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.names.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.names.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.names.visit_float(param);
+        let Ok(tensors) = &mut self.tensors else { return };
+        // Not val(): that would be the weight with its adapters, which are visited by themselves.
+        let tensor = param.base();
+        let Some(dtype) = dtype(tensor.dtype()) else {
+            let (name, found) = (self.names.path.clone(), format!("{:?}", tensor.dtype()));
+            self.tensors = Err(Error::DType { name, found, valid: "float64, float32, float16 or bfloat16".to_owned() });
+            return;
+        };
+        match lend(tensor.inner()) {
+            Ok(tensor) => tensors.push((dtype, tensor)),
+            Err(problem) => {
+                let (index, name) = (Some(tensors.len()), self.names.path.clone());
+                self.tensors = Err(Error::Layout { index, name, problem });
+            }
+        }
+    }
+}
+
+/// The tensor's own memory where that is host memory that burn lends, or a copy.
+fn lend<const D: usize>(tensor: Tensor<D>) -> std::result::Result<FlexTensor, String> {
+    match tensor.clone().try_into_primitive::<Flex>() {
+        Ok(tensor) => Ok(tensor),
+        Err(_) => copy(tensor),
+    }
+}
+
+fn copy<const D: usize>(tensor: Tensor<D>) -> std::result::Result<FlexTensor, String> {
+    let data = tensor.try_into_data().map_err(|error| format!("can't be read: {error:?}"))?;
+    Ok(FlexTensor::from_data(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::burn::tensor::{Device, TensorData};
+    use std::sync::Arc;
+
+    fn storage<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+        tensor.inner().try_into_primitive::<Flex>().unwrap()
+    }
+
+    #[test]
+    fn memory_of_flex_is_lent_however_it_lies() {
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            let tensor = Tensor::<2>::from_data([[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &device);
+            for (tensor, expected) in [
+                (tensor.clone(), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]),
+                (tensor.clone().transpose(), &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+                (tensor.clone().slice([0..2, 1..2]), &[2.0, 5.0]),
+            ] {
+                let param = Param::from_tensor(tensor);
+                let params = read(&param).unwrap();
+                let lent = params.tensors[0].1.data_arc();
+                assert!(Arc::ptr_eq(&lent, &storage(param.base()).data_arc()));
+                let mut values = vec![0_f32; expected.len()];
+                params.views().unwrap()[0].gather(0, &mut values);
+                assert_eq!(values, expected);
+            }
+        }
+    }
+
+    /// What other backends have to do.
+    #[test]
+    fn a_copy_has_the_values_in_memory_of_its_own() {
+        let data = TensorData::new(vec![f16::ONE, f16::NEG_ONE, f16::MAX, f16::ZERO], [2, 2]);
+        let tensor = Tensor::<2>::from_data(data, (&Device::flex(), tensor::DType::F16));
+        let copied = copy(tensor.clone().transpose()).unwrap();
+        assert!(!Arc::ptr_eq(&copied.data_arc(), &storage(tensor).data_arc()));
+        let copied = view(DType::F16, &copied).unwrap();
+        assert_eq!(copied.shape(), [2, 2]);
+        assert_eq!(copied.as_slice::<f16>().unwrap(), [f16::ONE, f16::MAX, f16::NEG_ONE, f16::ZERO]);
+    }
+}

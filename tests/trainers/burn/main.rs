@@ -1,0 +1,13 @@
+//! Averages of burn's modules: which parameters, which numbers, and what is refused.
+
+#[path = "../../../examples/burn_digits.rs"]
+#[allow(dead_code)]
+mod example;
+#[path = "../../rust/oracle.rs"]
+#[allow(dead_code)]
+mod oracle;
+
+mod averages;
+mod model;
+mod refusals;
+mod training;
