@@ -82,8 +82,8 @@ impl fmt::Display for Notice {
                 let first = tensors.first().map_or("", |(name, _)| name);
                 write!(
                     f,
-                    "{total} NaN or infinite elements were left out of the averages, the first in \"{first}\"; the \
-                     running count is in skipped"
+                    "NaN or infinite elements were left out of the averages, {total} in this update and the first in \
+                     \"{first}\": they are counted in skipped from now on"
                 )
             }
         }

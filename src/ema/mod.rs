@@ -314,7 +314,10 @@ impl<B: Backend> fmt::Debug for EMA<B> {
 impl<B: Backend> Drop for EMA<B> {
     fn drop(&mut self) {
         if self.is_applied() {
-            log::warn!("an EMA goes while its averages are applied: the training values are lost; copy_to() says so");
+            log::warn!(
+                "an EMA is dropped while its averages are applied, and the training values with it: call restore() before, \
+                 or copy_to() to finish on the averages"
+            );
         }
     }
 }

@@ -88,7 +88,7 @@ impl Ledger {
     pub fn new(names: Vec<String>, descriptors: Vec<Descriptor>, config: Config) -> Result<Self> {
         assert_eq!(names.len(), descriptors.len(), "a name for each tensor");
         if names.is_empty() {
-            return Err(Error::config("params", "nothing", "at least one tensor"));
+            return Err(Error::config("params", "none", "one tensor or more"));
         }
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|&name| !seen.insert(name)) {

@@ -143,7 +143,7 @@ fn settings_that_mean_nothing() {
     let none: [Schedule; 0] = [];
     assert_eq!(message(Config::horizons(none)), "decay must be at least one decay or schedule, got an empty list");
     let nothing = EMA::<NdArray>::new(vec![], 0.9).unwrap_err();
-    assert_eq!(nothing.to_string(), "params must be at least one tensor, got nothing");
+    assert_eq!(nothing.to_string(), "params must be one tensor or more, got none");
     let w = share(arr1(&[1.0]));
     let twice = ["w", "w"].map(|name| (name.to_owned(), Handle::from(&w)));
     let twice = EMA::<NdArray>::named(twice, Config::new(0.9).unwrap()).unwrap_err();
@@ -237,8 +237,10 @@ fn skipped_elements_are_advised_of_once_and_counted_always() {
     let texts: Vec<_> = model.ema.take_notices().iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
-        ["1 NaN or infinite elements were left out of the averages, the first in \"middle\"; the running count is in \
-          skipped"]
+        [
+            "NaN or infinite elements were left out of the averages, 1 in this update and the first in \"middle\": they are \
+          counted in skipped from now on"
+        ]
     );
     assert_eq!(model.ema.ledger().skipped().collect::<Vec<_>>(), [("middle", 3)]);
 }

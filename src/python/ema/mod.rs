@@ -235,7 +235,7 @@ impl PyEma {
 
 impl Drop for PyEma {
     fn drop(&mut self) {
-        let text = "an EMA went while its averages were applied, and the training values with it: call restore() \
+        let text = "an EMA was dropped while its averages were applied, and the training values with it: call restore() \
                     before, or copy_to() to finish on the averages";
         if !self.gate.get_mut().ema.is_applied() {
             return;
