@@ -51,7 +51,7 @@ impl<T> Given<T> {
         Given(Ok(value))
     }
 
-    fn or_refuse(self, argument: &'static str, valid: impl Into<String>) -> Result<T, Error> {
+    fn or_refuse(self, argument: &'static str, valid: &str) -> Result<T, Error> {
         self.0.map_err(|value| Error::config(argument, value, valid))
     }
 }
@@ -66,11 +66,12 @@ impl Number {
 impl Count {
     /// The count, which may be `least` or more.
     pub fn from(self, least: u64, argument: &'static str) -> Result<u64, Error> {
-        let valid = format!("an integer from {least} on");
-        match self.0 {
-            Ok(count) if count < least => Err(Error::config(argument, count, valid)),
-            _ => self.or_refuse(argument, valid),
-        }
+        let value = match self.0 {
+            Ok(count) if count >= least => return Ok(count),
+            Ok(count) => count.to_string(),
+            Err(value) => value,
+        };
+        Err(Error::config(argument, value, format!("an integer from {least} on")))
     }
 
     /// An index, such as a horizon's.

@@ -1,12 +1,34 @@
-"""Updates the averages of 1000 arrays of 16 elements so many times, for valgrind to count the instructions."""
+"""Makes one call on 1000 small arrays so many times, for valgrind to count: with the arguments CASE and CALLS."""
 
 import sys
+import warnings
 
 import numpy as np
 
-from shrew_ema import EMA
+from shrew_ema import EMA, EMAWarning
+
+# Averages that are young, which is all the same here.
+warnings.simplefilter("ignore", EMAWarning)
 
 params = {f"layer{index}.weight": np.full(16, 1.25, dtype=np.float32) for index in range(1000)}
 ema = EMA(params, decay=0.999)
-for _ in range(int(sys.argv[1])):
+held = []
+
+
+def apply_and_restore() -> None:
+    """Applies the averages, and restores the training values."""
+    ema.apply()
+    ema.restore()
+
+
+def shadow_values() -> None:
+    """Gives out a snapshot, so that the next update needs memory of its own."""
+    held.append(ema.shadow_values("layer7.weight"))
     ema.update()
+
+
+case, calls = sys.argv[1:]
+call = {"update": ema.update, "apply and restore": apply_and_restore, "shadow_values": shadow_values}[case]
+# The first call makes what later ones use again.
+for _ in range(1 + int(calls)):
+    call()

@@ -4,21 +4,17 @@ Times depend on the machine and gate nothing; counts depend on the code, and on 
 which the bounds leave a tenth. They are counts at AVX2: valgrind does not know AVX-512.
 """
 
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from callgrind import FEW, MANY, run
+
 HERE = Path(__file__).parent
 TENSORS = 1000
 ELEMENTS = 1 << 20
-# Two runs that differ in the number of calls differ in these calls and in nothing else.
-FEW, MANY = 1, 21
-
 # What is counted, how many of its unit one call has, and how many instructions each of them may take.
 RUST = [
     ("f32 <- f32, near", ELEMENTS, 1.96),
@@ -37,20 +33,9 @@ RUST = [
 PYTHON = 784
 
 
-def counted(command: Sequence[str]) -> int:
-    """The instructions of a program."""
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]
-    alike = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-    run = subprocess.run(valgrind, env={**os.environ, **alike}, capture_output=True, text=True, check=False)
-    found = re.search(r"Collected : (\d+)", run.stderr)
-    assert run.returncode == 0, run.stderr
-    assert found, run.stderr
-    return int(found[1])
-
-
 def a_call(command: Sequence[str]) -> float:
     """The instructions of one call, by a program that is told how many calls to make."""
-    few, many = (counted([*command, str(calls)]) for calls in (FEW, MANY))
+    few, many = (run([*command, str(calls)]).instructions for calls in (FEW, MANY))
     return (many - few) / (MANY - FEW)
 
 
@@ -67,7 +52,7 @@ def test_a_call_in_rust_takes_few_instructions(program: str, case: str, units: i
 
 
 def test_an_update_in_python_takes_few_instructions_a_tensor() -> None:
-    hold(a_call([sys.executable, str(HERE / "calls.py")]) / TENSORS, PYTHON)
+    hold(a_call([sys.executable, str(HERE / "calls.py"), "update"]) / TENSORS, PYTHON)
 
 
 @pytest.mark.parametrize("found", [101, 49], ids=["too many", "a bound that guards nothing"])
