@@ -4,6 +4,7 @@ import sys
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shrew_ema import EMA, EMAWarning
 
@@ -12,7 +13,7 @@ warnings.simplefilter("ignore", EMAWarning)
 
 params = {f"layer{index}.weight": np.full(16, 1.25, dtype=np.float32) for index in range(1000)}
 ema = EMA(params, decay=0.999)
-held = []
+held: list[NDArray[np.float32]] = []
 
 
 def apply_and_restore() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from callgrind import FEW, MANY, run
+from program import program
 
 HERE = Path(__file__).parent
 TENSORS = 1000
@@ -47,8 +48,8 @@ def hold(found: float, bound: float) -> None:
 
 
 @pytest.mark.parametrize(("case", "units", "bound"), RUST, ids=[case for case, _, _ in RUST])
-def test_a_call_in_rust_takes_few_instructions(program: str, case: str, units: int, bound: float) -> None:
-    hold(a_call([program, case]) / units, bound)
+def test_a_call_in_rust_takes_few_instructions(case: str, units: int, bound: float) -> None:
+    hold(a_call([program(), case]) / units, bound)
 
 
 def test_an_update_in_python_takes_few_instructions_a_tensor() -> None:

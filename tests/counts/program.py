@@ -1,15 +1,14 @@
-"""The program that is counted, built once for all tests."""
+"""The program of `calls.rs`, built as the benchmarks are."""
 
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 
-import pytest
 
-
-@pytest.fixture(scope="session")
+@cache
 def program() -> str:
-    """The program of `calls.rs`, built as the benchmarks are."""
+    """Its path, once it is built."""
     build = ["cargo", "bench", "--quiet", "--locked", "--no-run", "--bench", "calls", "--message-format=json"]
     run = subprocess.run(build, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True, check=True)
     messages = [json.loads(line) for line in run.stdout.splitlines()]
