@@ -72,6 +72,6 @@ fn a_refused_update_says_nothing_of_it() {
     let (held, other) = (Lent::new(vec![1.0]), Lent::new(vec![2.0]));
     let mut ema = EMA::<Lender>::new(vec![held], 0.5).unwrap();
     other.fails.set("read");
-    ema.update(&[other.clone()]).unwrap_err();
+    ema.update(std::slice::from_ref(&other)).unwrap_err();
     assert_eq!(ema.take_notices(), []);
 }
