@@ -51,7 +51,7 @@ test-range: wheel ## run the Python tests on the wheel with the oldest and the n
 check-range: | tools ## check the crate with the oldest Rust that it is for, and for aarch64; it takes rustup
 	@rustup toolchain install --profile minimal $(OLDEST)
 	@rustup target add aarch64-unknown-linux-gnu
-	@cargo +$(OLDEST) check --quiet --locked
+	@cargo +$(OLDEST) check --quiet --locked --features shrew
 	@cargo +$(OLDEST) check --quiet --locked --no-default-features
 	@RUSTFLAGS="--deny warnings" cargo check --quiet --locked --target aarch64-unknown-linux-gnu
 	@RUSTFLAGS="--deny warnings" PYO3_NO_PYTHON=1 \

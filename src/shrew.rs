@@ -31,6 +31,9 @@
 //! }
 //! ```
 //!
+//! A function that gave back what `update` gives, as its own last value, now ends in `Ok(ema.update(..)?)`. For files, make
+//! it by `EMA::named(model.named_parameters(), ..)`: what `EMA::new` saves is called "0", "1" and so on.
+//!
 //! The verbs, the 64 bits of the averages and the warm-up are the original's. New are the refusals, where the original
 //! answers wrongly: a second `apply`, an update while applied, another number of parameters, other shapes or dtypes, a NaN.
 //! Everything else of [`EMA`](crate::EMA) is there too: names, by `EMA::named(model.named_parameters(), ..)`, files, several

@@ -15,7 +15,8 @@ use std::sync::TryLockError;
 /// The backend of models whose parameters are candle [`Var`]s on the CPU.
 ///
 /// A clone of a `Var` is a handle: it sees what the optimizer writes. A `VarMap` gives them with their [`named`] names;
-/// without one, `Var::from_tensor(layer.weight())` is the variable behind a layer's tensor.
+/// without one, `Var::from_tensor(layer.weight())` is the variable behind a layer's tensor if that `is_variable()`. Of any
+/// other tensor it is a copy, which no optimizer trains and no layer reads.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};

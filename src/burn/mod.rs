@@ -10,7 +10,8 @@ use crate::error::{Error, Result, check_names};
 use crate::ledger::{Config, Ledger};
 use crate::notice::Notice;
 use ::burn::module::Module;
-use read::{Names, read};
+use ::burn::tensor::Device;
+use read::{Kinds, read};
 use std::path::Path;
 use write::Writer;
 
@@ -20,7 +21,7 @@ use write::Writer;
 /// apply or to restore: [`update`](ModuleAverages::update) looks at the module as it is now, and
 /// [`averaged`](ModuleAverages::averaged) gives a module with the averages. Parameters are called by their fields, such as
 /// `encoder.layers.0.weight`. Statistics that burn keeps as float parameters, such as those of a batch normalization, are
-/// averaged as well; integers, booleans and flags are those of the module.
+/// averaged as well, with what the last step has added; integers and booleans are those of the module.
 ///
 /// ```
 /// use burn::module::Module;
@@ -112,18 +113,21 @@ impl ModuleAverages {
     /// As [`ModuleAverages::averaged`], and [`Error::Config`] where there is no such horizon.
     pub fn averaged_horizon<M: Module>(&mut self, module: &M, horizon: usize) -> Result<M> {
         self.ledger().check_horizon(horizon)?;
-        let mut names = Names::default();
-        module.visit(&mut names);
-        check(self.ledger(), &names.names)?;
-        let mut writer = Writer::new(self, horizon);
-        let module = module.clone().map(&mut writer);
-        writer.result?;
+        let kinds = Kinds::of(module);
+        check(self.ledger(), &kinds.names)?;
+        // A clone would have the statistics of a batch normalization in common with the module.
+        let copy = module.valid();
+        let copy = if kinds.devices.iter().any(Device::is_autodiff) { copy.train() } else { copy };
+        let mut writer = Writer::new(self, horizon, &kinds.devices);
+        let module = copy.map(&mut writer);
+        writer.finish()?;
         self.averages.advise_on_share(horizon);
         Ok(module)
     }
 
     /// Saves the averages as [`EMA::save`](crate::EMA::save) does, under the parameters' names and in burn's shapes: the
-    /// weight of a linear layer has its inputs first.
+    /// weight of a linear layer has its inputs first, and that of other frameworks last. Where there are as many of both,
+    /// nothing tells the one from the other.
     ///
     /// # Errors
     /// As [`Averages::save`].

@@ -1,4 +1,4 @@
-//! The float parameters of a module: their names, and their memory where burn lends it.
+//! The float parameters of a module: what they are called, what they are like, and their memory where burn lends it.
 
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::kernel::view::View;
 use ::burn::backend::Flex;
 use ::burn::backend::flex::FlexTensor;
 use ::burn::module::{Module, ModuleVisitor, Param};
-use ::burn::tensor::{self, Tensor};
+use ::burn::tensor::{self, Device, Tensor};
 use half::{bf16, f16};
 
 /// One of our dtypes, if burn's is a float one that can be averaged.
@@ -20,17 +20,16 @@ pub fn dtype(dtype: tensor::DType) -> Option<DType> {
     }
 }
 
-/// The names of float parameters, in the order in which burn goes through a module.
+/// Where in a module burn is just now.
 #[derive(Default)]
-pub struct Names {
+pub struct Path {
     path: String,
     /// The path's length before each part.
     parents: Vec<usize>,
-    pub names: Vec<String>,
 }
 
-impl Names {
-    fn enter(&mut self, name: &str) {
+impl Path {
+    pub fn enter(&mut self, name: &str) {
         self.parents.push(self.path.len());
         if !self.path.is_empty() {
             self.path.push('.');
@@ -38,22 +37,43 @@ impl Names {
         self.path.push_str(name);
     }
 
-    fn exit(&mut self) {
+    pub fn exit(&mut self) {
         self.path.truncate(self.parents.pop().unwrap_or(0));
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.path
     }
 }
 
-impl ModuleVisitor for Names {
+/// What the float parameters of a module are like, in the order in which burn goes through it.
+#[derive(Default)]
+pub struct Kinds {
+    path: Path,
+    pub names: Vec<String>,
+    pub devices: Vec<Device>,
+}
+
+impl Kinds {
+    pub fn of<M: Module>(module: &M) -> Self {
+        let mut kinds = Self::default();
+        module.visit(&mut kinds);
+        kinds
+    }
+}
+
+impl ModuleVisitor for Kinds {
     fn enter_module(&mut self, name: &str, _: &str) {
-        self.enter(name);
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
-        self.exit();
+        self.path.exit();
     }
 
-    fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
-        self.names.push(self.path.clone());
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.names.push(self.path.as_str().to_owned());
+        self.devices.push(param.base().device());
     }
 }
 
@@ -87,40 +107,43 @@ fn view(dtype: DType, tensor: &FlexTensor) -> Result<View<'_>> {
 /// # Errors
 /// If one is of another dtype, or can't be read from its device.
 pub fn read<M: Module>(module: &M) -> Result<Params> {
-    let mut reader = Reader { names: Names::default(), tensors: Ok(Vec::new()) };
-    module.visit(&mut reader);
-    Ok(Params { names: reader.names.names, tensors: reader.tensors? })
+    let mut reader = Reader { path: Path::default(), names: Vec::new(), tensors: Ok(Vec::new()) };
+    // Statistics such as those of a batch normalization wait to be taken over until the module is used again, or asked for
+    // a copy to evaluate. That copies no values.
+    module.valid().visit(&mut reader);
+    Ok(Params { names: reader.names, tensors: reader.tensors? })
 }
 
 struct Reader {
-    names: Names,
+    path: Path,
+    names: Vec<String>,
     tensors: Result<Vec<(DType, FlexTensor)>>,
 }
 
 impl ModuleVisitor for Reader {
     fn enter_module(&mut self, name: &str, _: &str) {
-        self.names.enter(name);
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
-        self.names.exit();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.names.visit_float(param);
+        let name = self.path.as_str().to_owned();
+        self.names.push(name.clone());
         let Ok(tensors) = &mut self.tensors else { return };
         // Not val(): that would be the weight with its adapters, which are visited by themselves.
         let tensor = param.base();
         let Some(dtype) = dtype(tensor.dtype()) else {
-            let (name, found) = (self.names.path.clone(), format!("{:?}", tensor.dtype()));
+            let found = format!("{:?}", tensor.dtype());
             self.tensors = Err(Error::DType { name, found, valid: "float64, float32, float16 or bfloat16".to_owned() });
             return;
         };
         match lend(tensor.inner()) {
             Ok(tensor) => tensors.push((dtype, tensor)),
             Err(problem) => {
-                let (index, name) = (Some(tensors.len()), self.names.path.clone());
-                self.tensors = Err(Error::Layout { index, name, problem });
+                self.tensors = Err(Error::Layout { index: Some(tensors.len()), name, problem });
             }
         }
     }
@@ -142,7 +165,7 @@ fn copy<const D: usize>(tensor: Tensor<D>) -> std::result::Result<FlexTensor, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::burn::tensor::{Device, TensorData};
+    use ::burn::tensor::TensorData;
     use std::sync::Arc;
 
     fn storage<const D: usize>(tensor: Tensor<D>) -> FlexTensor {

@@ -8,6 +8,7 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 use shrew_ema::burn::ModuleAverages;
+use shrew_ema::engine::Engine;
 use shrew_ema::{Averages, Config, Schedule};
 
 fn devices() -> [Device; 2] {
@@ -55,6 +56,27 @@ fn every_step_of_the_optimizer_is_averaged() {
     }
     assert_eq!(averages.averages().shadow_values(0), expected);
     assert_ne!(expected[0], 0.5);
+}
+
+#[test]
+fn the_warm_up_is_that_of_the_averages_with_any_engine() {
+    let device = Device::flex();
+    let (layer, other) = (Layer::new(&[1.0, 2.0], false, &device), Layer::new(&[3.0, 6.0], false, &device));
+    let averages = ModuleAverages::new(&layer, Config::new(0.999).unwrap()).unwrap();
+    let mut averages = averages.engine(Engine::new().threads(2).serial_below(0).grain(1));
+    let mut expected = [1.0, 2.0];
+    for t in 1..6 {
+        averages.update_with_warmup(&other).unwrap();
+        let decay = (1.0 + f64::from(t)) / (10.0 + f64::from(t));
+        for (s, p) in expected.iter_mut().zip([3.0, 6.0]) {
+            *s = next_f64(*s, p, 1.0 - decay);
+        }
+    }
+    for (found, expected) in averages.averages().shadow_values(0).iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+    }
+    let written = expected.map(|value| value as f32);
+    assert_eq!(get(&averages.averaged(&layer).unwrap().weight.val()), written);
 }
 
 #[test]

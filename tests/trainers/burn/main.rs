@@ -10,4 +10,5 @@ mod oracle;
 mod averages;
 mod model;
 mod refusals;
+mod statistics;
 mod training;

@@ -76,6 +76,44 @@ fn a_storage_that_was_cut_short_during_the_training_is_noticed_before_anything_i
     }
 }
 
+/// Tensors are lent some at a time, and what is behind the first of them is looked at as early as these.
+#[test]
+fn a_tensor_far_behind_is_refused_before_the_first_one_is_averaged() {
+    let params: Vec<Cpu> = (0..200).map(|_| vector(&[1.0, 2.0], DType::F32)).collect();
+    let mut ema = EMA::new(params.clone(), 0.5).unwrap();
+    params[0].update_data_inplace(&[3.0, 3.0]).unwrap();
+    params[199].narrow(0, 0, 1).unwrap().update_data_inplace(&[7.0]).unwrap();
+    for refused in [ema.update(&params), ema.apply(), ema.copy_to()] {
+        let error = refused.unwrap_err().to_string();
+        assert!(error.starts_with("parameter \"199\" is a view of its storage"), "{error}");
+        assert_eq!((ema.shadow_values(0), values(&params[0])), (&[1.0, 2.0][..], vec![3.0, 3.0]));
+    }
+}
+
+/// Written through such a view, the storage is as long as the view, and begins in the middle of it.
+#[test]
+fn a_view_that_begins_behind_the_start_of_its_storage_is_refused_however_long_that_is() {
+    let base = tensor(&[1.0, 2.0, 3.0, 4.0], (2, 2), DType::F32);
+    let view = base.narrow(0, 1, 1).unwrap();
+    view.update_data_inplace(&[7.0, 8.0]).unwrap();
+    let error = EMA::new(vec![view], 0.5).unwrap_err().to_string();
+    assert!(error.contains("shape [1, 2], strides [2, 1], offset 2, storage of 2"), "{error}");
+}
+
+#[test]
+fn a_tensor_without_elements_is_averaged_on_every_device() {
+    let device = Device::default();
+    let remote = |values: &[f64], shape: &[usize]| {
+        Tensor::<Remote>::from_f64_slice(values, shape.to_vec(), DType::F32, &device).unwrap()
+    };
+    let params = [remote(&[0.0], &[0, 3]), remote(&[1.0, 2.0], &[2])];
+    let mut ema = EMA::new(params.to_vec(), 0.5).unwrap();
+    ema.update(&params).unwrap();
+    ema.apply().unwrap();
+    ema.restore().unwrap();
+    assert_eq!((ema.shadow_values(0), ema.shadow_values(1)), (&[][..], &[1.0, 2.0][..]));
+}
+
 #[test]
 fn views_of_all_of_a_storage_are_averaged_and_written() {
     for dtype in FLOATS {
