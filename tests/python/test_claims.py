@@ -8,6 +8,8 @@ import pytest
 
 from shrew_ema import EMA, EMAWarning
 
+ROOT = Path(__file__).parents[2]
+
 Float = type[np.float16] | type[np.float32]
 
 
@@ -93,3 +95,37 @@ def test_the_limits_are_as_stated(tmp_path: Path) -> None:
     first_address, second_address = (ema.shadow_values(i).__array_interface__["data"][0] for i in range(2))
     assert first_address != second_address
     np.testing.assert_array_equal(ema.shadow_values(0), ema.shadow_values(1))
+
+
+# The cases of benches/results.md that each row of the README's table has, in its order.
+MEASURED = {
+    "`update`, ViT-B (86.6M elements) / ResNet-50 (25.6M)": ["update, f32, ViT-B", "update, f32, ResNet-50"],
+    "`update`, 1000 tensors with 2.1M elements / 10,000 with 1M": [
+        "update, f32, 1000 tensors, 2.1M elements",
+        "update, f32, 10,000 tensors, 1M elements",
+    ],
+    "`update`, 1000 / 10,000 tensors of 16 elements": [
+        "update, f32, 1000 tensors of 16",
+        "update, f32, 10,000 tensors of 16",
+    ],
+    "`update`, parameters in bfloat16 / float16, averages in float32, ResNet-50": [
+        "update, bf16 → f32, ResNet-50",
+        "update, f16 → f32, ResNet-50",
+    ],
+    "`update`, 2 / 4 / 8 decays in one pass, ResNet-50": [
+        f"update, f32, {count} horizons, ResNet-50" for count in (2, 4, 8)
+    ],
+    "`apply` / `restore`, ResNet-50": ["apply, f32, ResNet-50", "restore, f32, ResNet-50"],
+}
+
+
+def test_speeds_are_those_of_the_last_benchmark() -> None:
+    ratios: dict[str, float] = {}
+    for line in (ROOT / "benches" / "results.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) > 5 and cells[1] not in ratios and cells[5].replace(".", "").isdigit():
+            ratios[cells[1]] = float(cells[5])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for call, cases in MEASURED.items():
+        row = f"| {call} | {' / '.join(f'{ratios[case]:.2f}' for case in cases)} |"
+        assert row in readme
