@@ -8,11 +8,11 @@ mod digits;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{AdamW, Linear, Module, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
-use digits::{CLASSES, Digits, PIXELS};
+use digits::{CLASSES, Digits, Outcome, PIXELS};
 use shrew_ema::backend::candle::{Candle, named};
 use shrew_ema::{Config, EMA};
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const HIDDEN: usize = 32;
 const EPOCHS: usize = 12;
@@ -55,19 +55,6 @@ impl Classifier {
     }
 }
 
-/// How many of the images a classifier tells right that it was not trained on.
-#[derive(Debug, PartialEq)]
-pub struct Outcome {
-    /// With its weights as they are, at each evaluation.
-    pub raw: Vec<usize>,
-    /// With the averages.
-    pub averaged: Vec<usize>,
-    /// With the averages out of the file, in another classifier.
-    pub reloaded: usize,
-    /// Of so many.
-    pub images: usize,
-}
-
 /// Trains, and saves the averages.
 pub fn train(seed: u64, path: &Path) -> Result<Outcome, Box<dyn Error>> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -99,13 +86,7 @@ pub fn train(seed: u64, path: &Path) -> Result<Outcome, Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let default = || std::env::temp_dir().join("candle_digits.safetensors");
-    let path = std::env::args_os().nth(1).map_or_else(default, PathBuf::from);
-    let outcome = train(1, &path)?;
-    println!("right of {} images:\n\nepoch  raw  averaged", outcome.images);
-    for (index, (raw, averaged)) in outcome.raw.iter().zip(&outcome.averaged).enumerate() {
-        println!("{:5}  {raw:3}  {averaged:8}", EVERY * (index + 1));
-    }
-    println!("\nright with the averages out of {}: {}", path.display(), outcome.reloaded);
+    let path = digits::file("candle_digits.safetensors");
+    train(1, &path)?.print(EVERY, &path);
     Ok(())
 }

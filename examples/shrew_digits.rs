@@ -5,7 +5,7 @@
 #[path = "data/digits.rs"]
 mod digits;
 
-use digits::{CLASSES, Digits, PIXELS};
+use digits::{CLASSES, Digits, Outcome, PIXELS};
 use fastrand::Rng;
 use shrew_core::{DType, Result, Tensor};
 use shrew_cpu::{CpuBackend, CpuDevice};
@@ -13,7 +13,7 @@ use shrew_ema::Config;
 use shrew_ema::shrew::EMA; // in the place of shrew_optim::EMA
 use shrew_nn::{Linear, Module, cross_entropy_loss};
 use shrew_optim::{Adam, Optimizer};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const HIDDEN: usize = 32;
 const EPOCHS: usize = 8;
@@ -86,16 +86,6 @@ fn right(network: &Network, test: &Digits) -> Result<usize> {
     Ok(test.right(&logits.into_iter().map(|logit| logit as f32).collect::<Vec<_>>()))
 }
 
-/// How many test images were told right.
-pub struct Outcome {
-    /// By the weights and by their averages, after each epoch.
-    pub epochs: Vec<(usize, usize)>,
-    /// By a new network with the averages that were saved.
-    pub reloaded: usize,
-    /// Of how many.
-    pub images: usize,
-}
-
 /// Trains with everything drawn from `seed`, and saves the averages.
 pub fn train(seed: u64, path: &Path) -> Result<Outcome> {
     let random = &mut Rng::with_seed(seed);
@@ -103,32 +93,25 @@ pub fn train(seed: u64, path: &Path) -> Result<Outcome> {
     let network = Network::new(random)?;
     let mut optimizer = Adam::new(network.parameters(), RATE);
     let mut ema = EMA::named(network.named_parameters(), Config::new(DECAY)?)?;
-    let mut epochs = Vec::new();
+    let (mut raw, mut averaged) = (Vec::new(), Vec::new());
     for _ in 0..EPOCHS {
         for batch in training.batches(BATCH, random) {
             optimizer.step(&loss(&network, &batch)?.backward()?)?;
             ema.update_with_warmup(&network.parameters())?;
         }
-        let raw = right(&network, &test)?;
-        let _averaged = ema.applied()?; // until the end of this epoch's block
-        epochs.push((raw, right(&network, &test)?));
+        raw.push(right(&network, &test)?);
+        let _applied = ema.applied()?; // until the end of this epoch's block
+        averaged.push(right(&network, &test)?);
     }
     ema.save(path)?;
 
     let fresh = Network::new(random)?;
     EMA::load(path, fresh.named_parameters())?.copy_to()?;
-    Ok(Outcome { epochs, reloaded: right(&fresh, &test)?, images: test.len() })
+    Ok(Outcome { raw, averaged, reloaded: right(&fresh, &test)?, images: test.len() })
 }
 
 fn main() -> Result<()> {
-    let path =
-        std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("shrew_digits.safetensors"), PathBuf::from);
-    let Outcome { epochs, reloaded, images } = train(0, &path)?;
-    println!("epoch   raw  averaged");
-    for (epoch, (raw, averaged)) in (1..).zip(epochs) {
-        let percent = |right| 100.0 * right as f64 / images as f64;
-        println!("{epoch:5} {:5.1} {:9.1}", percent(raw), percent(averaged));
-    }
-    println!("right of {images} by a new network with the averages out of {}: {reloaded}", path.display());
+    let path = digits::file("shrew_digits.safetensors");
+    train(0, &path)?.print(1, &path);
     Ok(())
 }

@@ -1,4 +1,7 @@
-//! Images of handwritten digits, a part of them with wrong labels to train on: what the trainers' examples have in common.
+//! What the trainers' examples have in common: images of handwritten digits, a part of them with wrong labels to train on,
+//! and what came of it.
+
+use std::path::{Path, PathBuf};
 
 /// Pixels of an image.
 pub const PIXELS: usize = 64;
@@ -61,4 +64,33 @@ impl Digits {
         let right = |&(scores, &label): &(&[f32], &u8)| told(scores) == Some(usize::from(label));
         logits.chunks_exact(CLASSES).zip(&self.labels).filter(right).count()
     }
+}
+
+/// How many of the images a classifier tells right that it was not trained on.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    /// With its weights as they are, at each evaluation.
+    pub raw: Vec<usize>,
+    /// With the averages.
+    pub averaged: Vec<usize>,
+    /// With the averages out of the file, in another classifier.
+    pub reloaded: usize,
+    /// Of so many.
+    pub images: usize,
+}
+
+impl Outcome {
+    /// Prints it as a table, with an evaluation after each `every` epochs, and what came back out of the file.
+    pub fn print(&self, every: usize, path: &Path) {
+        println!("right of {} images:\n\nepoch  raw  averaged", self.images);
+        for (index, (raw, averaged)) in self.raw.iter().zip(&self.averaged).enumerate() {
+            println!("{:5}  {raw:3}  {averaged:8}", every * (index + 1));
+        }
+        println!("\nright with the averages out of {}: {}", path.display(), self.reloaded);
+    }
+}
+
+/// Where the averages are to end up: the program's argument, or else a file of this name among the temporary ones.
+pub fn file(name: &str) -> PathBuf {
+    std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join(name), PathBuf::from)
 }

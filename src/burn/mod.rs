@@ -11,7 +11,7 @@ use crate::ledger::{Config, Ledger};
 use crate::notice::Notice;
 use ::burn::module::Module;
 use ::burn::tensor::Device;
-use read::{Kinds, read};
+use read::{Kinds, Params, read};
 use std::path::Path;
 use write::Writer;
 
@@ -82,9 +82,7 @@ impl ModuleAverages {
     /// [`Error::Config`] if they are so in another order; nothing is changed then. [`Error::NonFinite`] as
     /// [`Averages::update`] gives it: the call is made and counted.
     pub fn update<M: Module>(&mut self, module: &M) -> Result<()> {
-        let params = read(module)?;
-        check(self.ledger(), &params.names)?;
-        self.averages.update(&params.views()?)
+        self.averages.update(&self.params(module)?.views()?)
     }
 
     /// As [`ModuleAverages::update`], with the decay `min(d, (1 + t)/(10 + t))`. It is meant for constant decays: see
@@ -93,9 +91,14 @@ impl ModuleAverages {
     /// # Errors
     /// As [`ModuleAverages::update`].
     pub fn update_with_warmup<M: Module>(&mut self, module: &M) -> Result<()> {
+        self.averages.update_with_warmup(&self.params(module)?.views()?)
+    }
+
+    /// The module's parameters, which are those that are averaged.
+    fn params<M: Module>(&self, module: &M) -> Result<Params> {
         let params = read(module)?;
         check(self.ledger(), &params.names)?;
-        self.averages.update_with_warmup(&params.views()?)
+        Ok(params)
     }
 
     /// The module with the averages in place of its parameters, cast to nearest, on the same devices and with the same
