@@ -79,7 +79,7 @@ impl Averages {
     /// nothing is changed then. [`Error::NonFinite`] if some became NaN or infinite under
     /// [`NonFinite::Raise`](crate::NonFinite::Raise): the call is made and counted, and those kept their old averages.
     pub fn update(&mut self, params: &[View<'_>]) -> Result<()> {
-        self.pass("update", params, false)
+        self.pass("update", params.len(), |index| params[index], false)
     }
 
     /// As [`Averages::update`], with the decay `min(d, (1 + t)/(10 + t))`. It is meant for constant decays: see
@@ -88,16 +88,22 @@ impl Averages {
     /// # Errors
     /// As [`Averages::update`].
     pub fn update_with_warmup(&mut self, params: &[View<'_>]) -> Result<()> {
-        self.pass("update_with_warmup", params, true)
+        self.pass("update_with_warmup", params.len(), |index| params[index], true)
     }
 
-    fn pass(&mut self, call: &'static str, params: &[View<'_>], warmup: bool) -> Result<()> {
-        self.check(params.len(), |index| params[index])?;
+    /// Either update, of parameters that need not lie in a list of views.
+    pub(crate) fn pass<'v>(
+        &mut self,
+        call: &'static str,
+        count: usize,
+        params: impl Fn(usize) -> View<'v> + Sync,
+        warmup: bool,
+    ) -> Result<()> {
+        self.check(count, &params)?;
         let planned = self.ledger.plan(warmup);
         if planned.reads {
             let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
-            let all = 0..params.len();
-            self.engine.average(&mut self.shadows, all, |index| params[index], alphas, on, &self.report)?;
+            self.engine.average(&mut self.shadows, 0..count, params, alphas, on, &self.report)?;
         }
         self.ledger.commit(call, planned, &mut self.report)
     }

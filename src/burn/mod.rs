@@ -6,12 +6,14 @@ mod write;
 use crate::averages::Averages;
 use crate::dtype::DType;
 use crate::engine::Engine;
-use crate::error::{Error, Result, check_names};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::ledger::{Config, Ledger};
 use crate::notice::Notice;
 use ::burn::module::Module;
 use ::burn::tensor::Device;
-use read::{Kinds, Params, read};
+use read::{Kinds, Params, check};
 use std::path::Path;
 use write::Writer;
 
@@ -49,12 +51,14 @@ use write::Writer;
 /// ```
 ///
 /// Parameters on `burn-flex`, burn's backend for CPUs, are read where they are, however they lie in memory; those of other
-/// backends are copied out at each update. Each update takes some small memory for lists, and none for values on
-/// `burn-flex`. A parameter that is not initialised yet is so by the first call that meets it.
+/// backends are copied out at each update. An update on `burn-flex` takes no memory but the lists that burn makes for each
+/// handle that it gives. A parameter that is not initialised yet is so by the first call that meets it.
 #[derive(Debug)]
 pub struct ModuleAverages {
     averages: Averages,
     engine: Engine,
+    /// Empty between calls.
+    params: Params,
 }
 
 impl ModuleAverages {
@@ -65,14 +69,16 @@ impl ModuleAverages {
     /// quantized one, or its average would be narrower; [`Error::NonFinite`] if one is NaN or infinite under
     /// [`NonFinite::Raise`](crate::NonFinite::Raise); [`Error::Layout`] if its device gives an error.
     pub fn new<M: Module>(module: &M, config: Config) -> Result<Self> {
-        let params = read(module)?;
-        let averages = Averages::named(params.names.iter().cloned().zip(params.views()?), config)?;
-        Ok(Self { averages, engine: Engine::default() })
+        let names = Kinds::of(module).names;
+        let mut params = Params::default();
+        params.read(module, &names)?;
+        let views = (0..names.len()).map(|index| params.view(index));
+        Ok(Self::of(Averages::named(names.into_iter().zip(views), config)?))
     }
 
     /// With another way of spreading work over threads.
     pub fn engine(self, engine: Engine) -> Self {
-        Self { averages: self.averages.engine(engine), engine }
+        Self { averages: self.averages.engine(engine), engine, ..self }
     }
 
     /// Averages the module's parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -82,7 +88,7 @@ impl ModuleAverages {
     /// [`Error::Config`] if they are so in another order; nothing is changed then. [`Error::NonFinite`] as
     /// [`Averages::update`] gives it: the call is made and counted.
     pub fn update<M: Module>(&mut self, module: &M) -> Result<()> {
-        self.averages.update(&self.params(module)?.views()?)
+        self.pass("update", module, false)
     }
 
     /// As [`ModuleAverages::update`], with the decay `min(d, (1 + t)/(10 + t))`. It is meant for constant decays: see
@@ -91,14 +97,19 @@ impl ModuleAverages {
     /// # Errors
     /// As [`ModuleAverages::update`].
     pub fn update_with_warmup<M: Module>(&mut self, module: &M) -> Result<()> {
-        self.averages.update_with_warmup(&self.params(module)?.views()?)
+        self.pass("update_with_warmup", module, true)
     }
 
-    /// The module's parameters, which are those that are averaged.
-    fn params<M: Module>(&self, module: &M) -> Result<Params> {
-        let params = read(module)?;
-        check(self.ledger(), &params.names)?;
-        Ok(params)
+    fn pass<M: Module>(&mut self, call: &'static str, module: &M, warmup: bool) -> Result<()> {
+        // A panic drops them with what they hold.
+        let mut params = std::mem::take(&mut self.params);
+        let result = params.read(module, self.ledger().names()).and_then(|()| {
+            let count = self.ledger().names().len();
+            self.averages.pass(call, count, |index| params.view(index), warmup)
+        });
+        params.clear();
+        self.params = params;
+        result
     }
 
     /// The module with the averages in place of its parameters, cast to nearest, on the same devices and with the same
@@ -117,7 +128,7 @@ impl ModuleAverages {
     pub fn averaged_horizon<M: Module>(&mut self, module: &M, horizon: usize) -> Result<M> {
         self.ledger().check_horizon(horizon)?;
         let kinds = Kinds::of(module);
-        check(self.ledger(), &kinds.names)?;
+        check(self.ledger().names(), &kinds.names)?;
         // A clone would have the statistics of a batch normalization in common with the module.
         let copy = module.valid();
         let copy = if kinds.devices.iter().any(Device::is_autodiff) { copy.train() } else { copy };
@@ -151,7 +162,11 @@ impl ModuleAverages {
     /// # Errors
     /// As [`Averages::load`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self { averages: Averages::load(path)?, engine: Engine::default() })
+        Ok(Self::of(Averages::load(path)?))
+    }
+
+    fn of(averages: Averages) -> Self {
+        Self { averages, engine: Engine::default(), params: Params::default() }
     }
 
     /// The averages by themselves.
@@ -168,13 +183,4 @@ impl ModuleAverages {
     pub fn take_notices(&mut self) -> Vec<Notice> {
         self.averages.take_notices()
     }
-}
-
-/// Whether a module's parameters have these names, in this order.
-fn check(ledger: &Ledger, names: &[String]) -> Result<()> {
-    if ledger.names() == names {
-        return Ok(());
-    }
-    check_names(ledger.names().iter(), names)?;
-    Err(Error::config("module", "one with its parameters in another order", "of the type that is averaged"))
 }

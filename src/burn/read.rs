@@ -1,7 +1,7 @@
 //! The float parameters of a module: what they are called, what they are like, and their memory where burn lends it.
 
 use crate::dtype::{DType, Element};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_names};
 use crate::kernel::view::View;
 use ::burn::backend::Flex;
 use ::burn::backend::flex::FlexTensor;
@@ -21,7 +21,7 @@ pub fn dtype(dtype: tensor::DType) -> Option<DType> {
 }
 
 /// Where in a module burn is just now.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Path {
     path: String,
     /// The path's length before each part.
@@ -77,16 +77,59 @@ impl ModuleVisitor for Kinds {
     }
 }
 
-/// A module's float parameters, lent by it or copied.
+/// A module's float parameters, lent by it or copied, in lists that serve again for the next module.
+#[derive(Debug, Default)]
 pub struct Params {
-    pub names: Vec<String>,
+    path: Path,
     tensors: Vec<(DType, FlexTensor)>,
 }
 
 impl Params {
-    pub fn views(&self) -> Result<Vec<View<'_>>> {
-        self.tensors.iter().map(|(dtype, tensor)| view(*dtype, tensor)).collect()
+    /// Reads all of them, which are to have these names in this order.
+    ///
+    /// # Errors
+    /// If there are others, or one is of another dtype, or can't be read from its device.
+    pub fn read<M: Module>(&mut self, module: &M, names: &[String]) -> Result<()> {
+        self.tensors.clear();
+        let mut reader = Reader { params: self, names, known: true, result: Ok(()) };
+        // Statistics such as those of a batch normalization wait to be taken over until the module is used again, or asked
+        // for a copy to evaluate. That copies no values.
+        module.valid().visit(&mut reader);
+        let (known, result) = (reader.known, reader.result);
+        result?;
+        if known && self.tensors.len() == names.len() {
+            return Ok(());
+        }
+        check(names, &Kinds::of(module).names)?;
+        Err(disorder())
     }
+
+    /// One that was read.
+    pub fn view(&self, index: usize) -> View<'_> {
+        let (dtype, tensor) = &self.tensors[index];
+        view(*dtype, tensor).expect("looked at when it was read")
+    }
+
+    /// Lets go of the parameters, which the optimizer writes in place once nobody else has them.
+    pub fn clear(&mut self) {
+        self.tensors.clear();
+    }
+}
+
+/// Whether a module's parameters have these names, in this order.
+///
+/// # Errors
+/// [`Error::Names`] if there are others; [`Error::Config`] if they are so in another order.
+pub fn check(names: &[String], found: &[String]) -> Result<()> {
+    if names == found {
+        return Ok(());
+    }
+    check_names(names.iter(), found)?;
+    Err(disorder())
+}
+
+fn disorder() -> Error {
+    Error::config("module", "one with its parameters in another order", "of the type that is averaged")
 }
 
 fn view(dtype: DType, tensor: &FlexTensor) -> Result<View<'_>> {
@@ -102,61 +145,56 @@ fn view(dtype: DType, tensor: &FlexTensor) -> Result<View<'_>> {
     }
 }
 
-/// All of them.
-///
-/// # Errors
-/// If one is of another dtype, or can't be read from its device.
-pub fn read<M: Module>(module: &M) -> Result<Params> {
-    let mut reader = Reader { path: Path::default(), names: Vec::new(), tensors: Ok(Vec::new()) };
-    // Statistics such as those of a batch normalization wait to be taken over until the module is used again, or asked for
-    // a copy to evaluate. That copies no values.
-    module.valid().visit(&mut reader);
-    Ok(Params { names: reader.names, tensors: reader.tensors? })
+struct Reader<'a> {
+    params: &'a mut Params,
+    names: &'a [String],
+    /// Whether every parameter so far has the name that is its place's.
+    known: bool,
+    /// The first refusal, after which nothing is read.
+    result: Result<()>,
 }
 
-struct Reader {
-    path: Path,
-    names: Vec<String>,
-    tensors: Result<Vec<(DType, FlexTensor)>>,
-}
-
-impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.as_str().to_owned();
-        self.names.push(name.clone());
-        let Ok(tensors) = &mut self.tensors else { return };
+impl Reader<'_> {
+    fn read<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<()> {
+        let index = self.params.tensors.len();
         // Not val(): that would be the weight with its adapters, which are visited by themselves.
         let tensor = param.base();
         let Some(dtype) = dtype(tensor.dtype()) else {
-            let found = format!("{:?}", tensor.dtype());
-            self.tensors = Err(Error::DType { name, found, valid: "float64, float32, float16 or bfloat16".to_owned() });
-            return;
+            let (name, found) = (self.names[index].clone(), format!("{:?}", tensor.dtype()));
+            return Err(Error::DType { name, found, valid: "float64, float32, float16 or bfloat16".to_owned() });
         };
-        match lend(tensor.inner()) {
-            Ok(tensor) => tensors.push((dtype, tensor)),
-            Err(problem) => {
-                self.tensors = Err(Error::Layout { index: Some(tensors.len()), name, problem });
-            }
+        let layout = |problem| Error::Layout { index: Some(index), name: self.names[index].clone(), problem };
+        // The tensor is asked for twice only where it has to be copied, as a copy of the handle takes memory.
+        let lent = tensor.inner().try_into_primitive::<Flex>();
+        let tensor = lent.or_else(|_| copy(param.base().inner())).map_err(layout)?;
+        view(dtype, &tensor)?;
+        self.params.tensors.push((dtype, tensor));
+        Ok(())
+    }
+}
+
+impl ModuleVisitor for Reader<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.params.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.params.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.known || self.result.is_err() {
+            return;
+        }
+        let name = self.names.get(self.params.tensors.len());
+        self.known = name.is_some_and(|name| name == self.params.path.as_str());
+        if self.known {
+            self.result = self.read(param);
         }
     }
 }
 
-/// The tensor's own memory where that is host memory that burn lends, or a copy.
-fn lend<const D: usize>(tensor: Tensor<D>) -> std::result::Result<FlexTensor, String> {
-    match tensor.clone().try_into_primitive::<Flex>() {
-        Ok(tensor) => Ok(tensor),
-        Err(_) => copy(tensor),
-    }
-}
-
+/// A tensor of a device whose memory burn does not lend.
 fn copy<const D: usize>(tensor: Tensor<D>) -> std::result::Result<FlexTensor, String> {
     let data = tensor.try_into_data().map_err(|error| format!("can't be read: {error:?}"))?;
     Ok(FlexTensor::from_data(data))
@@ -182,11 +220,12 @@ mod tests {
                 (tensor.clone().slice([0..2, 1..2]), &[2.0, 5.0]),
             ] {
                 let param = Param::from_tensor(tensor);
-                let params = read(&param).unwrap();
+                let mut params = Params::default();
+                params.read(&param, &[String::new()]).unwrap();
                 let lent = params.tensors[0].1.data_arc();
                 assert!(Arc::ptr_eq(&lent, &storage(param.base()).data_arc()));
                 let mut values = vec![0_f32; expected.len()];
-                params.views().unwrap()[0].gather(0, &mut values);
+                params.view(0).gather(0, &mut values);
                 assert_eq!(values, expected);
             }
         }

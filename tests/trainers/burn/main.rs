@@ -1,5 +1,7 @@
 //! Averages of burn's modules: which parameters, which numbers, and what is refused.
 
+#[path = "../../allocations/counting.rs"]
+mod counting;
 #[path = "../../../examples/burn_digits.rs"]
 #[allow(dead_code)]
 mod example;
@@ -8,6 +10,7 @@ mod example;
 mod oracle;
 
 mod averages;
+mod memory;
 mod model;
 mod refusals;
 mod statistics;
