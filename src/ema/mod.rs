@@ -87,6 +87,18 @@ pub struct EMA<B: Backend> {
     report: Report,
 }
 
+/// The parameters that a call averages.
+pub(crate) enum Params<'a, T> {
+    /// Those given, which may be others than those held.
+    Given(&'a [T]),
+    /// Those held.
+    #[cfg(feature = "python")]
+    Held,
+    /// Those held, where a binding that reads them itself has found them to be what they were when they were last checked.
+    #[cfg(feature = "python")]
+    Known,
+}
+
 /// What the model holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
@@ -175,7 +187,7 @@ impl<B: Backend> EMA<B> {
     /// [`Error::NonFinite`] if some became NaN or infinite under [`NonFinite::Raise`](crate::NonFinite::Raise): the call
     /// is made and counted, and those elements kept their old averages.
     pub fn update(&mut self, params: &[B::Tensor]) -> Result<()> {
-        self.pass("update", Some(params), false)
+        self.pass("update", Params::Given(params), false)
     }
 
     /// As [`EMA::update`], with the decay `min(d, (1 + t)/(10 + t))`, which forgets the initial values faster. It is meant
@@ -184,15 +196,22 @@ impl<B: Backend> EMA<B> {
     /// # Errors
     /// As [`EMA::update`].
     pub fn update_with_warmup(&mut self, params: &[B::Tensor]) -> Result<()> {
-        self.pass("update_with_warmup", Some(params), true)
+        self.pass("update_with_warmup", Params::Given(params), true)
     }
 
-    /// One call of `update` or its like, with other parameters than those held or with these.
-    pub(crate) fn pass(&mut self, call: &'static str, params: Option<&[B::Tensor]>, warmup: bool) -> Result<()> {
+    /// One call of `update` or its like.
+    pub(crate) fn pass(&mut self, call: &'static str, params: Params<'_, B::Tensor>, warmup: bool) -> Result<()> {
         self.check_training(call, "restore() first, or the average would be averaged into itself")?;
-        let replaced = params.and_then(|given| self.backend.replaced(&self.params, given));
-        let params = params.unwrap_or(&self.params);
-        check(&self.backend, &self.ledger, params)?;
+        let (params, replaced, known) = match params {
+            Params::Given(given) => (given, self.backend.replaced(&self.params, given), false),
+            #[cfg(feature = "python")]
+            Params::Held => (&self.params[..], None, false),
+            #[cfg(feature = "python")]
+            Params::Known => (&self.params[..], None, true),
+        };
+        if !known {
+            check(&self.backend, &self.ledger, params)?;
+        }
         let planned = self.ledger.plan(warmup);
         if planned.reads {
             let parted = ties::part(&self.backend, &mut self.ledger, &mut self.shadows, params);

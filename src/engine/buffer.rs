@@ -6,7 +6,7 @@ use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
 use crate::kernel::view::View;
 use crate::kernel::{self, Store};
-use std::sync::Arc;
+use triomphe::Arc;
 
 /// A tensor of our own, contiguous in logical order.
 ///
@@ -49,7 +49,7 @@ impl Buffer {
     /// [`Error::Memory`] if there is not enough.
     #[inline]
     pub fn own(&mut self) -> Result<()> {
-        if Arc::strong_count(&self.words) == 1 { Ok(()) } else { self.part() }
+        if self.words.is_unique() { Ok(()) } else { self.part() }
     }
 
     #[cold]

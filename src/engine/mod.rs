@@ -97,24 +97,37 @@ impl Engine {
         work(usize::MAX)
     }
 
-    /// Calls `work(index, items, grain)` for each tensor in `range` that is its own owner, with its share of the items, so
-    /// many for each tensor. `elements` is the sum of their weights.
-    fn run_owners<T: Send>(
+    /// Calls `work(part, items, grain)` for parts of `range` with their share of the items, so many for each tensor.
+    /// `elements` is the sum of the weights of the tensors that are their own owners.
+    fn run_parts<T: Send>(
         &self,
         elements: usize,
         owners: &[usize],
         range: Range<usize>,
         (items, per): (&mut [T], usize),
         weight: impl Fn(usize) -> usize + Sync,
-        work: impl Fn(usize, &mut [T], usize) + Sync,
+        work: impl Fn(Range<usize>, &mut [T], usize) + Sync,
     ) {
         let weight = |index: usize| if owners[index] == index { weight(index) } else { 0 };
         self.run(elements, |grain| {
-            split::tensors(range, items, per, &weight, grain, &|index, items| {
-                if owners[index] == index {
-                    work(index, items, grain);
-                }
-            });
+            split::tensors(range, items, per, &weight, grain, &|part, items| work(part, items, grain));
+        });
+    }
+
+    /// The same, with `work(index, item, grain)` for each tensor in `range` that is its own owner, and one item for each.
+    fn run_owners<T: Send>(
+        &self,
+        elements: usize,
+        owners: &[usize],
+        range: Range<usize>,
+        items: &mut [T],
+        weight: impl Fn(usize) -> usize + Sync,
+        work: impl Fn(usize, &mut T, usize) + Sync,
+    ) {
+        self.run_parts(elements, owners, range, (items, 1), weight, |part, items, grain| {
+            for (index, item) in part.zip(items).filter(|&(index, _)| owners[index] == index) {
+                work(index, item, grain);
+            }
         });
     }
 
@@ -187,8 +200,8 @@ impl Engine {
         let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();
-        self.run_owners(elements, owners, range, (items, horizons), weight, |index, rows, grain| {
-            report.refuse(index, pass.average(rows, &params(index), grain));
+        self.run_parts(elements, owners, range, (items, horizons), weight, |part, items, grain| {
+            pass.average(part, owners, items, &params, grain, report);
         });
         Ok(())
     }
@@ -226,8 +239,8 @@ impl Engine {
         items.iter_mut().try_for_each(Buffer::own)?;
         let weight = |index: usize| params(index).elements();
         let store = store(elements);
-        self.run_owners(elements, owners, range, (items, 1), weight, |index, buffer, grain| {
-            tasks::copy(&mut buffer[0], &params(index), store, grain);
+        self.run_owners(elements, owners, range, items, weight, |index, buffer, grain| {
+            tasks::copy(buffer, &params(index), store, grain);
         });
         Ok(())
     }
@@ -248,7 +261,7 @@ impl Engine {
         // Of no size: only the indices are divided.
         let mut items = vec![(); owners.len()];
         let store = store(elements);
-        self.run_owners(elements, owners, 0..owners.len(), (&mut items, 1), weight, |index, _, grain| {
+        self.run_owners(elements, owners, 0..owners.len(), &mut items, weight, |index, (), grain| {
             tasks::assign(&mut into(index), &from(index).view(), store, grain);
         });
     }

@@ -3,25 +3,22 @@
 use crate::kernel::BLOCK;
 use std::ops::Range;
 
-/// Calls `run` for each index of `range` and its share of `items`, `per` for each index, in parallel where the
-/// indices' weights together exceed `grain`.
+/// Calls `run` for parts of `range` with their share of `items`, `per` for each index: for all at once, or in parallel where
+/// the indices' weights together exceed `grain`. A single index may exceed it.
 pub fn tensors<T: Send>(
     range: Range<usize>,
     items: &mut [T],
     per: usize,
     weight: &(impl Fn(usize) -> usize + Sync),
     grain: usize,
-    run: &(impl Fn(usize, &mut [T]) + Sync),
+    run: &(impl Fn(Range<usize>, &mut [T]) + Sync),
 ) {
     debug_assert_eq!(range.len() * per, items.len());
     // The caller alone, who has no limit, need not look at every tensor twice.
     let limited = range.len() > 1 && grain != usize::MAX;
     let total = if limited { range.clone().fold(0_usize, |sum, i| sum.saturating_add(weight(i))) } else { 0 };
     if total <= grain {
-        for (at, i) in range.enumerate() {
-            run(i, &mut items[at * per..][..per]);
-        }
-        return;
+        return run(range, items);
     }
     let mut left = 0;
     let mut cut = range.start + 1;
@@ -54,9 +51,10 @@ mod tests {
             for grain in [1, 256, 1000, usize::MAX] {
                 let mut items: Vec<usize> = (0..sizes.len() * 3).collect();
                 let seen = Mutex::new(Vec::new());
-                tensors(0..sizes.len(), &mut items, 3, &|i| sizes[i], grain, &|i, items| {
-                    assert_eq!(items, [3 * i, 3 * i + 1, 3 * i + 2]);
-                    seen.lock().unwrap().push(i);
+                tensors(0..sizes.len(), &mut items, 3, &|i| sizes[i], grain, &|part, items| {
+                    assert_eq!(items, (3 * part.start..3 * part.end).collect::<Vec<_>>());
+                    assert!(part.len() == 1 || sizes[part.clone()].iter().sum::<usize>() <= grain);
+                    seen.lock().unwrap().extend(part);
                 });
                 let mut seen = seen.into_inner().unwrap();
                 seen.sort_unstable();

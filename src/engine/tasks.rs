@@ -6,13 +6,16 @@ use crate::dtype::{Class, Element, Param, Shadow, dispatch};
 use crate::kernel::part::Part;
 use crate::kernel::scalar::Blend;
 use crate::kernel::view::{View, ViewMut};
-use crate::kernel::{self, Store};
-use crate::nonfinite::NonFinite;
+use crate::kernel::{self, Pair, Store};
+use crate::nonfinite::{NonFinite, Report};
 use smallvec::SmallVec;
 use std::ops::Range;
 
 /// The averages of one stretch of a tensor, one slice for each horizon; up to eight stay off the heap.
 type Rows<'a, S> = SmallVec<[&'a mut [S]; 8]>;
+
+/// Tensors that the kernels are given at a time.
+const ALIKE: usize = 32;
 
 /// What a pass does to every tensor.
 pub struct Pass {
@@ -30,8 +33,68 @@ impl Pass {
         Self { blends: alphas.iter().map(|&alpha| Blend::new(alpha)).collect(), on }
     }
 
-    /// Averages a parameter into its shadows, one for each α; gives the number of elements refused.
-    pub fn average(&self, shadows: &mut [Buffer], param: &View<'_>, grain: usize) -> u64 {
+    /// Averages the parameters in a range into their shadows, one for each α; those that are not their own owners are left
+    /// out. The report counts the elements refused.
+    pub fn average<'v>(
+        &self,
+        range: Range<usize>,
+        owners: &[usize],
+        shadows: &mut [Buffer],
+        params: &impl Fn(usize) -> View<'v>,
+        grain: usize,
+        report: &Report,
+    ) {
+        let (mut index, mut rest, horizons) = (range.start, shadows, self.blends.len());
+        while index < range.end {
+            let mut count = self.alike(index, owners, rest, params, grain, report);
+            if count == 0 {
+                if owners[index] == index {
+                    report.refuse(index, self.single(&mut rest[..horizons], &params(index), grain));
+                }
+                count = 1;
+            }
+            index += count;
+            rest = &mut rest[count * horizons..];
+        }
+    }
+
+    /// Averages, in one call of the kernels, the tensors from `first` on that are of the same dtypes and lie in one piece;
+    /// gives their number. With small ones, what is done for each counts more than what is done for each element.
+    fn alike<'v>(
+        &self,
+        first: usize,
+        owners: &[usize],
+        shadows: &mut [Buffer],
+        params: &impl Fn(usize) -> View<'v>,
+        grain: usize,
+        report: &Report,
+    ) -> usize {
+        let [blend] = self.blends[..] else { return 0 };
+        let dtype = shadows[0].descriptor().dtype;
+        if owners[first] != first || dtype.class() == Class::Copied {
+            return 0;
+        }
+        dispatch!(average (dtype, params(first).dtype()) as (S, P) => {
+            let mut pairs: SmallVec<[Pair<'_, S, P>; ALIKE]> = SmallVec::new();
+            for (index, shadow) in (first..).zip(shadows).take(ALIKE) {
+                let param = params(index);
+                let alike = (shadow.descriptor().dtype, param.dtype()) == (S::DTYPE, P::DTYPE);
+                if !alike || owners[index] != index || param.elements() > grain {
+                    break;
+                }
+                let Some(values) = param.as_slice() else { break };
+                pairs.push(Pair::new(shadow.as_mut_slice(), values));
+            }
+            kernel::average_pairs(&mut pairs, blend.rounded(), self.on);
+            for (index, pair) in (first..).zip(&pairs) {
+                report.refuse(index, pair.refused());
+            }
+            pairs.len()
+        })
+    }
+
+    /// Averages one parameter into its shadows; gives the number of elements refused.
+    fn single(&self, shadows: &mut [Buffer], param: &View<'_>, grain: usize) -> u64 {
         let dtype = shadows[0].descriptor().dtype;
         assert_eq!(shadows[0].elements(), param.elements(), "a shadow and its parameter differ in length");
         if dtype.class() == Class::Copied {
@@ -41,18 +104,10 @@ impl Pass {
             }
             return 0;
         }
-        let range = 0..param.elements();
-        dispatch!(average (dtype, param.dtype()) as (S, P) => match (shadows, &self.blends[..]) {
-            // The common case, and with small tensors the time that it takes to make two lists counts.
-            ([shadow], [blend]) => {
-                let work = Averaging { param, blends: &[blend.rounded::<S>()], on: self.on, grain };
-                work.run::<P>(&mut [shadow.as_mut_slice()], range)
-            }
-            (shadows, blends) => {
-                let blends: SmallVec<[Blend<S>; 8]> = blends.iter().map(|blend| blend.rounded()).collect();
-                let mut rows: Rows<'_, S> = shadows.iter_mut().map(Buffer::as_mut_slice).collect();
-                Averaging { param, blends: &blends, on: self.on, grain }.run::<P>(&mut rows, range)
-            }
+        dispatch!(average (dtype, param.dtype()) as (S, P) => {
+            let blends: SmallVec<[Blend<S>; 8]> = self.blends.iter().map(|blend| blend.rounded()).collect();
+            let mut rows: Rows<'_, S> = shadows.iter_mut().map(Buffer::as_mut_slice).collect();
+            Averaging { param, blends: &blends, on: self.on, grain }.run::<P>(&mut rows, 0..param.elements())
         })
     }
 }

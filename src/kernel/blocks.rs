@@ -1,7 +1,7 @@
 //! The bodies of the verbs, written once and compiled for each level: block after block, through a buffer on the stack.
 
 use super::STRETCH;
-use super::ahead::ask;
+use super::ahead::{ask, ask_line};
 use super::level::Work;
 use super::scalar::{Blend, element, far, near};
 use super::stream::{Store, fence, first_line, stream};
@@ -38,55 +38,87 @@ impl<T: Element> Buffer<T> {
     }
 }
 
-/// Averages one row; see [`average`](super::average()).
-pub(super) struct Average<'r, S, P> {
+/// A row of averages, the parameters to average into it, and how many elements were refused.
+#[derive(Debug)]
+pub struct Pair<'r, S, P> {
     row: &'r mut [S],
     params: &'r [P],
+    refused: u64,
+}
+
+impl<'r, S, P> Pair<'r, S, P> {
+    /// Asks for the memory where both begin, so that it is there once several pairs have been made.
+    ///
+    /// # Panics
+    /// Unless the row is as long as `params`.
+    #[inline]
+    pub fn new(row: &'r mut [S], params: &'r [P]) -> Self {
+        assert_eq!(row.len(), params.len(), "a row and the parameters differ in length");
+        ask_line(row.as_ptr());
+        ask_line(params.as_ptr());
+        Self { row, params, refused: 0 }
+    }
+
+    /// How many elements were refused.
+    #[inline]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+/// Averages pair after pair; see [`average_pairs`](super::average_pairs).
+pub(super) struct Average<'p, 'r, S, P> {
+    pairs: &'p mut [Pair<'r, S, P>],
     blend: Blend<S>,
     on: NonFinite,
     /// Where elements that are refused are marked: a bit for each.
-    marks: Option<&'r mut [u64]>,
+    marks: Option<&'p mut [u64]>,
 }
 
-impl<'r, S, P> Average<'r, S, P> {
+impl<'p, 'r, S, P> Average<'p, 'r, S, P> {
     /// # Panics
-    /// Unless the row is as long as `params`, and there is a bit for each if there are marks.
+    /// Unless there is a bit for each element if there are marks.
     #[inline]
-    pub fn new(
-        row: &'r mut [S],
-        params: &'r [P],
-        blend: Blend<S>,
-        on: NonFinite,
-        marks: Option<&'r mut [u64]>,
-    ) -> Self {
-        assert_eq!(row.len(), params.len(), "a row and the parameters differ in length");
-        assert!(marks.as_ref().is_none_or(|marks| 64 * marks.len() >= params.len()), "too few marks");
-        Self { row, params, blend, on, marks }
+    pub fn new(pairs: &'p mut [Pair<'r, S, P>], blend: Blend<S>, on: NonFinite, marks: Option<&'p mut [u64]>) -> Self {
+        let enough = |marks: &&mut [u64]| pairs.iter().all(|pair| 64 * marks.len() >= pair.params.len());
+        assert!(marks.as_ref().is_none_or(enough), "too few marks");
+        Self { pairs, blend, on, marks }
     }
 }
 
-impl<S: Shadow, P: Param> Work for Average<'_, S, P> {
-    /// How many elements were refused.
-    type Output = u64;
+impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) -> u64 {
-        let Self { row, params, blend, on, mut marks } = self;
-        let mut count = 0;
-        let mut mend = |row: &mut [S], params: &[P], at: usize| {
-            count += mend(row, params, blend, on, at, marks.as_deref_mut());
-        };
+    fn run(self) {
+        let Self { pairs, blend, on, marks } = self;
         match blend {
             Blend::Keep => {}
-            Blend::Near { a, .. } => blocks(row, params, |s, p| near(s, p, a), &mut mend),
-            Blend::Far { b, .. } => blocks(row, params, |s, p| far(s, p, b), &mut mend),
-            Blend::Copy => blocks(row, params, |_, p| p, &mut mend),
+            Blend::Near { a, .. } => each(pairs, blend, on, marks, |s, p| near(s, p, a)),
+            Blend::Far { b, .. } => each(pairs, blend, on, marks, |s, p| far(s, p, b)),
+            Blend::Copy => each(pairs, blend, on, marks, |_, p| p),
         }
-        count
     }
 }
 
-/// Writes the new averages of every block in which all of them are finite, and gives the others to `mend`.
+#[inline(always)]
+fn each<S: Shadow, P: Param>(
+    pairs: &mut [Pair<'_, S, P>],
+    blend: Blend<S>,
+    on: NonFinite,
+    mut marks: Option<&mut [u64]>,
+    value: impl Fn(S, S) -> S + Copy,
+) {
+    for Pair { row, params, refused } in pairs {
+        let mut mend = |row: &mut [S], params: &[P], at: usize| {
+            *refused += mend(row, params, blend, on, at, marks.as_deref_mut());
+        };
+        blocks(row, params, value, &mut mend);
+    }
+}
+
+/// Writes the new averages of every block in which all of them are finite, and gives the others to `mend`, each with the
+/// number of its first element.
 #[inline(always)]
 fn blocks<S: Shadow, P: Param>(
     row: &mut [S],
@@ -94,33 +126,40 @@ fn blocks<S: Shadow, P: Param>(
     value: impl Fn(S, S) -> S + Copy,
     mend: &mut impl FnMut(&mut [S], &[P], usize),
 ) {
-    let at = whole::<S, P, BLOCK>(row, params, 0, value, mend);
-    let at = whole::<S, P, LANES>(row, params, at, value, mend);
-    whole::<S, P, 1>(row, params, at, value, mend);
+    let length = row.len();
+    let mut mend = |row: &mut [S], params: &[P], left: usize| mend(row, params, length - left);
+    let rest = whole::<S, P, BLOCK>(row, params, value, &mut mend);
+    let rest = whole::<S, P, LANES>(rest.0, rest.1, value, &mut mend);
+    whole::<S, P, 1>(rest.0, rest.1, value, &mut mend);
 }
 
-/// The same of as many blocks of one length as there are from an element on; gives the number of the one after them.
+/// The same of as many blocks of one length as there are, with how many elements are left; gives what is after them.
 #[inline(always)]
-fn whole<S: Shadow, P: Param, const N: usize>(
-    row: &mut [S],
-    params: &[P],
-    mut at: usize,
+fn whole<'r, 'p, S: Shadow, P: Param, const N: usize>(
+    mut row: &'r mut [S],
+    mut params: &'p [P],
     value: impl Fn(S, S) -> S + Copy,
     mend: &mut impl FnMut(&mut [S], &[P], usize),
-) -> usize {
+) -> (&'r mut [S], &'p [P]) {
     // What is short is mostly in a cache.
-    let asks = row.len() >= STRETCH;
-    while let (Some(s), Some(p)) = (row[at..].first_chunk_mut::<N>(), params[at..].first_chunk()) {
+    let asks = N == BLOCK && row.len() >= STRETCH;
+    while row.len() >= N {
+        if asks {
+            ask(row, 0, N);
+            ask(params, 0, N);
+        }
+        let left = row.len();
+        let (Some((s, row_rest)), Some((p, params_rest))) =
+            (std::mem::take(&mut row).split_first_chunk_mut::<N>(), params.split_first_chunk())
+        else {
+            unreachable!("both are as long")
+        };
         if !block(s, p, value) {
-            mend(s, p, at);
+            mend(s, p, left);
         }
-        if N == BLOCK && asks {
-            ask(row, at, N);
-            ask(params, at, N);
-        }
-        at += N;
+        (row, params) = (row_rest, params_rest);
     }
-    at
+    (row, params)
 }
 
 /// Writes the new averages of a block if all of them are finite; else leaves it and says false.

@@ -26,6 +26,7 @@ mod x86_64;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::Pair;
 pub use layout::Layout;
 pub use level::Level;
 pub use stream::Store;
@@ -45,10 +46,15 @@ const STRETCH: usize = 4096;
 /// # Panics
 /// Unless there is one row for each blend, each as long as `params`.
 pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends: &[Blend<S>], on: NonFinite) -> u64 {
-    let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [u64]>| {
-        level::run(blocks::Average::new(row, params, blend, on, marks))
+    let mut one = |pair: &mut [Pair<'_, S, P>], blend, marks: Option<&mut [u64]>| {
+        level::run(blocks::Average::new(pair, blend, on, marks));
     };
     average_rows(rows, params, blends, &mut one)
+}
+
+/// Averages pair after pair with one weight: of small tensors, a call for each would take longer than they do.
+pub fn average_pairs<S: Shadow, P: Param>(pairs: &mut [Pair<'_, S, P>], blend: Blend<S>, on: NonFinite) {
+    level::run(blocks::Average::new(pairs, blend, on, None));
 }
 
 /// Writes each of `params` in the shadow's type, exactly, and counts those that are NaN or infinite.
@@ -75,17 +81,21 @@ pub fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
     stream::copy(from, into, store);
 }
 
-/// Averages each row by `one`, which counts the elements that it refuses, or also marks them.
+/// Averages each row by `one`, which is given a single pair and counts the elements that it refuses, or also marks them.
 #[inline]
 fn average_rows<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [u64]>) -> u64,
+    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>),
 ) -> u64 {
     assert_eq!(rows.len(), blends.len(), "a row for each blend");
     match (rows, blends) {
-        ([row], [blend]) => one(row, params, *blend, None),
+        ([row], [blend]) => {
+            let mut pair = [Pair::new(row, params)];
+            one(&mut pair, *blend, None);
+            pair[0].refused()
+        }
         (rows, blends) => average_several(rows, params, blends, one),
     }
 }
@@ -96,7 +106,7 @@ fn average_several<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [S], &[P], Blend<S>, Option<&mut [u64]>) -> u64,
+    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>),
 ) -> u64 {
     assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
     let mut count = 0;
@@ -105,7 +115,9 @@ fn average_several<S: Shadow, P: Param>(
     for (at, params) in params.chunks(STRETCH).enumerate() {
         let mut refused = 0;
         for (row, &blend) in rows.iter_mut().zip(blends) {
-            refused += one(&mut row[at * STRETCH..][..params.len()], params, blend, Some(&mut marks));
+            let mut pair = [Pair::new(&mut row[at * STRETCH..][..params.len()], params)];
+            one(&mut pair, blend, Some(&mut marks));
+            refused += pair[0].refused();
         }
         if refused > 0 {
             count += marks.iter().map(|bits: &u64| u64::from(bits.count_ones())).sum::<u64>();
@@ -127,8 +139,8 @@ impl Level {
         blends: &[Blend<S>],
         on: NonFinite,
     ) -> u64 {
-        let mut one = |row: &mut [S], params: &[P], blend, marks: Option<&mut [u64]>| {
-            self.run(blocks::Average::new(row, params, blend, on, marks))
+        let mut one = |pair: &mut [Pair<'_, S, P>], blend, marks: Option<&mut [u64]>| {
+            self.run(blocks::Average::new(pair, blend, on, marks));
         };
         average_rows(rows, params, blends, &mut one)
     }

@@ -1,15 +1,13 @@
-//! One NumPy array: in, what it is and where its memory lies; out, a read-only snapshot of an average.
+//! One NumPy array: what it is, and where its memory lies.
 
+use super::snapshot::is_snapshot;
 use crate::dtype::DType;
-use crate::engine::Buffer;
 use crate::error::Error;
 use crate::kernel::Layout;
 use crate::kernel::view::{View, ViewMut};
-use numpy::npyffi::{
-    NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, PyArray_CheckExact,
-    PyArrayObject, get_type_object,
-};
+use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE, PyArray_CheckExact, PyArrayObject, PyArrayObject_fields};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::ffi::{Py_TYPE, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -152,6 +150,22 @@ impl Tensor {
         self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role)
     }
 
+    /// Reads an object again that mostly is what it was: a plain array, laid out as before. Says whether it is, and keeps what
+    /// was read only then. This runs no Python code, and takes no reference.
+    ///
+    /// # Safety
+    /// The object has to be a live one, while `class` is NumPy's class of arrays.
+    #[inline]
+    pub unsafe fn recall(&mut self, py: Python<'_>, object: *mut PyObject, class: *mut PyTypeObject) -> bool {
+        // SAFETY: every object has a type.
+        if self.made.is_some() || unsafe { Py_TYPE(object) } != class {
+            return false;
+        }
+        // SAFETY: an array was just found there, see `read_array`.
+        let fields = unsafe { &(*object.cast::<PyArrayObject>()).fields };
+        !is_average(py, fields) && self.take(fields)
+    }
+
     #[inline]
     fn read_array<'n>(
         &mut self,
@@ -162,15 +176,42 @@ impl Tensor {
         // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
         // interpreter, which this thread holds.
         let fields = unsafe { &(*array.as_array_ptr()).fields };
-        if role == Role::Parameter && !fields.base.is_null() && is_snapshot(array.py(), fields.base) {
+        if role == Role::Parameter && is_average(array.py(), fields) {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }
-        // SAFETY: an array always has a descriptor, which lives as long as it.
-        let called = unsafe { ((*fields.descr).fields.type_num, (*fields.descr).fields.byteorder) };
-        let known = self.called == called;
-        let found = if known { Some(self.dtype) } else { dtype(called) };
-        let Some(dtype) = found else {
+        if self.take(fields) { Ok(()) } else { self.read_anew(array, fields, name) }
+    }
+
+    /// Takes over where an array's memory is, if it has the dtype and the layout that are known.
+    #[inline]
+    fn take(&mut self, fields: &Fields) -> bool {
+        let (shape, strides) = axes(fields);
+        let same = self.called == called(fields)
+            && fields.flags & NPY_ARRAY_ALIGNED != 0
+            && is_laid_out(&self.layout, self.dtype.size(), shape, strides);
+        if same {
+            self.place(fields);
+        }
+        same
+    }
+
+    #[inline]
+    fn place(&mut self, fields: &Fields) {
+        self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
+        self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+    }
+
+    /// Looks at an array that is not laid out as it was.
+    #[cold]
+    fn read_anew<'n>(
+        &mut self,
+        array: &Bound<'_, PyUntypedArray>,
+        fields: &Fields,
+        name: impl Fn() -> &'n str,
+    ) -> Result<(), Unfit> {
+        let called = called(fields);
+        let Some(dtype) = dtype(called) else {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
         let refuse = |problem: &str| {
@@ -179,26 +220,10 @@ impl Tensor {
         if fields.flags & NPY_ARRAY_ALIGNED == 0 {
             return Err(refuse("is not aligned in memory: copy it with np.array(...)"));
         }
-        let dimensions = usize::try_from(fields.nd).unwrap_or(0);
-        let (shape, strides) = if dimensions == 0 {
-            // Of a scalar the two pointers may be null.
-            (&[][..], &[][..])
-        } else {
-            // SAFETY: NumPy keeps `nd` extents and strides at these places, no extent negative.
-            unsafe {
-                (
-                    std::slice::from_raw_parts(fields.dimensions.cast::<usize>(), dimensions),
-                    std::slice::from_raw_parts(fields.strides, dimensions),
-                )
-            }
-        };
-        // Mostly the array is laid out as it was before.
-        if !known || !is_laid_out(&self.layout, dtype.size(), shape, strides) {
-            self.layout = layout(dtype, shape, strides).map_err(refuse)?;
-            (self.dtype, self.called) = (dtype, called);
-        }
-        self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
-        self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+        let (shape, strides) = axes(fields);
+        self.layout = layout(dtype, shape, strides).map_err(refuse)?;
+        (self.dtype, self.called) = (dtype, called);
+        self.place(fields);
         Ok(())
     }
 
@@ -229,6 +254,40 @@ impl Tensor {
     pub unsafe fn view_mut(&self) -> ViewMut<'_> {
         // SAFETY: as in `view`; the caller promises to be alone.
         unsafe { ViewMut::from_layout(self.data, self.dtype, &self.layout) }
+    }
+}
+
+/// What NumPy's struct of an array has.
+type Fields = PyArrayObject_fields;
+
+/// Whether an array's memory is that of an average.
+#[inline]
+fn is_average(py: Python<'_>, fields: &Fields) -> bool {
+    // SAFETY: whoever has the fields of an array keeps it alive.
+    !fields.base.is_null() && unsafe { is_snapshot(py, fields.base) }
+}
+
+/// What NumPy calls an array's dtype.
+#[inline]
+fn called(fields: &Fields) -> (c_int, c_char) {
+    // SAFETY: an array always has a descriptor, which lives as long as it.
+    unsafe { ((*fields.descr).fields.type_num, (*fields.descr).fields.byteorder) }
+}
+
+/// An array's shape, and its strides in bytes.
+#[inline]
+fn axes(fields: &Fields) -> (&[usize], &[isize]) {
+    let dimensions = usize::try_from(fields.nd).unwrap_or(0);
+    if dimensions == 0 {
+        // Of a scalar the two pointers may be null.
+        return (&[], &[]);
+    }
+    // SAFETY: NumPy keeps `nd` extents and strides at these places, no extent negative.
+    unsafe {
+        (
+            std::slice::from_raw_parts(fields.dimensions.cast::<usize>(), dimensions),
+            std::slice::from_raw_parts(fields.strides, dimensions),
+        )
     }
 }
 
@@ -291,6 +350,11 @@ const NUMBERS: [(c_int, DType); 14] = {
     ]
 };
 
+/// NumPy's number of a dtype, if it is of NumPy's own.
+pub fn number(dtype: DType) -> Option<c_int> {
+    NUMBERS.iter().find(|&&(_, known)| known == dtype).map(|&(number, _)| number)
+}
+
 /// The dtype of this number and byte order, if it is one of ours and in this machine's order.
 fn dtype((number, order): (c_int, c_char)) -> Option<DType> {
     // NumPy mostly writes '=' for what is native, '|' where there is no order, and at times the order itself.
@@ -328,57 +392,5 @@ fn settle_dtype(array: &Bound<'_, PyUntypedArray>) {
 fn meet(dtype: &Bound<'_, PyArrayDescr>) {
     if dtype.itemsize() == 2 && dtype.typeobj().name().is_ok_and(|name| name == "bfloat16") {
         BFLOAT16.store(dtype.num(), Relaxed);
-    }
-}
-
-/// Keeps the memory of a snapshot alive. It is the base of the array, and being no array itself it keeps NumPy from
-/// ever making that array writable.
-#[pyclass(frozen, module = "shrew_ema._core")]
-pub struct Snapshot {
-    buffer: Buffer,
-}
-
-/// Whether memory is that of a snapshot, seen from the base of an array: directly, or through any number of views.
-fn is_snapshot(py: Python<'_>, base: *mut pyo3::ffi::PyObject) -> bool {
-    let mut base = base;
-    // SAFETY: an array keeps its base alive, and that one its own, while the first array is borrowed.
-    while let Some(object) = unsafe { Bound::from_borrowed_ptr_or_opt(py, base) } {
-        match object.cast::<PyUntypedArray>() {
-            // SAFETY: an array was just found there.
-            Ok(array) => base = unsafe { (*array.as_array_ptr()).fields.base },
-            Err(_) => return object.is_instance_of::<Snapshot>(),
-        }
-    }
-    false
-}
-
-/// A read-only array over the memory of a buffer; nothing is copied.
-pub fn snapshot(py: Python<'_>, buffer: Buffer) -> PyResult<Bound<'_, PyAny>> {
-    let descriptor = buffer.descriptor().clone();
-    let known = NUMBERS.iter().find(|&&(_, dtype)| dtype == descriptor.dtype);
-    let &(number, _) = known.expect("averages have dtypes of NumPy's own");
-    let base = Bound::new(py, Snapshot { buffer })?;
-    let data = base.get().buffer.view().as_ptr();
-    let mut dimensions: SmallVec<[isize; 6]> = descriptor.shape.iter().map(|&extent| extent as isize).collect();
-    // SAFETY: the memory holds that many elements of that dtype, contiguous and aligned, and never changes: a buffer is
-    // copied before it is written while it is shared. The two calls take over the references that they are given, and
-    // the base outlives the array.
-    unsafe {
-        let array = PY_ARRAY_API.PyArray_NewFromDescr(
-            py,
-            get_type_object(py, NpyTypes::PyArray_Type),
-            PY_ARRAY_API.PyArray_DescrFromType(py, number),
-            dimensions.len() as c_int,
-            dimensions.as_mut_ptr(),
-            std::ptr::null_mut(),
-            data.cast_mut().cast(),
-            NPY_ARRAY_CARRAY_RO,
-            std::ptr::null_mut(),
-        );
-        let array = Bound::from_owned_ptr_or_err(py, array)?;
-        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast::<PyArrayObject>(), base.into_ptr()) < 0 {
-            return Err(PyErr::fetch(py));
-        }
-        Ok(array)
     }
 }

@@ -11,9 +11,10 @@ use crate::nonfinite::{NonFinite, Report};
 
 /// Models in Python containers.
 ///
-/// Its verbs look at memory that the tensors only point to. Every one of them is therefore called between
-/// `Container::read` and the release of the references that it takes, under the gate of the EMA, and either with the
-/// interpreter held or with the arrays pinned: that is what each `SAFETY` below stands on.
+/// Its verbs look at memory that the tensors only point to. Every one of them is therefore called under the gate of the EMA,
+/// and either right after `Container::recall`, with the interpreter held and no Python code run; or between `Container::read`
+/// and the release of the references that were taken for it, with the interpreter held or the arrays pinned. That is what each
+/// `SAFETY` below stands on.
 #[derive(Debug, Default)]
 pub struct PythonModel {
     engine: Engine,

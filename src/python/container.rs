@@ -6,8 +6,11 @@ use super::backend::PythonModel;
 use crate::ema::EMA;
 use crate::error::{Error, check_names};
 use crate::ledger::Ledger;
+use numpy::npyffi::{NpyTypes, get_type_object};
+use pyo3::ffi::{PyDict_Next, PyList_GetItem, PyObject, PyTuple_GetItem};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use std::ptr::null_mut;
 
 /// What is kept of a container: how to find each parameter in it.
 pub struct Container {
@@ -77,7 +80,20 @@ impl Container {
                 return Err(Error::config("params", "a list or tuple", valid).into());
             }
         }
-        Ok(Self { names: self.names.iter().map(|name| name.clone_ref(py)).collect(), kind: Some(kind) })
+        let own = if let Ok(dict) = container.cast() { self.keys(dict) } else { None };
+        let names = own.unwrap_or_else(|| self.names.iter().map(|name| name.clone_ref(py)).collect());
+        Ok(Self { names, kind: Some(kind) })
+    }
+
+    /// The dict's own strings, if they are the names in order: what is the same object is found without comparing.
+    fn keys(&self, dict: &Bound<'_, PyDict>) -> Option<Vec<Py<PyString>>> {
+        let keys = dict.keys();
+        let each = keys.iter().zip(&self.names).map(|(key, name)| {
+            let key = key.cast_into_exact::<PyString>().ok()?;
+            let same = key.to_str().ok()? == name.to_str(dict.py()).ok()?;
+            same.then(|| key.unbind())
+        });
+        (keys.len() == self.names.len()).then(|| each.collect()).flatten()
     }
 
     /// The arrays that a container holds now, and what was read of them.
@@ -93,6 +109,41 @@ impl Container {
     pub fn check(&self, container: &Bound<'_, PyAny>, ledger: &Ledger) -> PyResult<()> {
         let (_held, tensors) = self.tensors(container)?;
         Ok(EMA::check_params(&PythonModel::default(), ledger, &tensors)?)
+    }
+
+    /// Reads again what a container holds, if that is what it was at the last call: under the same keys, plain arrays laid
+    /// out as before. Says whether it is. No Python code runs, and no reference is taken: what was read stands until some
+    /// may run, or another thread.
+    pub fn recall(&self, container: &Bound<'_, PyAny>, tensors: &mut [Tensor]) -> bool {
+        let (py, count) = (container.py(), self.names.len());
+        if tensors.len() != count || !container.len().is_ok_and(|len| len == count) {
+            return false;
+        }
+        // SAFETY: the interpreter is held.
+        let class = unsafe { get_type_object(py, NpyTypes::PyArray_Type) };
+        // SAFETY: the container keeps alive what it holds, as nothing else runs. Null is where it holds nothing.
+        let recall = |tensor: &mut Tensor, object: *mut PyObject| unsafe {
+            !object.is_null() && tensor.recall(py, object, class)
+        };
+        let object = container.as_ptr();
+        if let (Some(Kind::Dict), Ok(_)) = (self.kind, container.cast::<PyDict>()) {
+            let (mut at, mut key, mut value) = (0, null_mut(), null_mut());
+            return self.names.iter().zip(tensors).all(|(name, tensor)| {
+                // SAFETY: it is a dict, which nothing changes meanwhile.
+                let found = unsafe { PyDict_Next(object, &mut at, &mut key, &mut value) };
+                found != 0 && key == name.as_ptr() && recall(tensor, value)
+            });
+        }
+        let mut each = (0..).zip(tensors);
+        if let (Some(Kind::Sequence), Ok(_)) = (self.kind, container.cast::<PyList>()) {
+            // SAFETY: it is a list that has as many entries.
+            return each.all(|(at, tensor)| recall(tensor, unsafe { PyList_GetItem(object, at) }));
+        }
+        if let (Some(Kind::Sequence), Ok(_)) = (self.kind, container.cast::<PyTuple>()) {
+            // SAFETY: it is a tuple that has as many entries.
+            return each.all(|(at, tensor)| recall(tensor, unsafe { PyTuple_GetItem(object, at) }));
+        }
+        false
     }
 
     /// Takes a reference to each array that the container holds now, in the order of the names.

@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod schedules;
 mod signals;
+mod snapshot;
 mod state;
 mod stored;
 
@@ -24,7 +25,7 @@ use pyo3::type_object::PyTypeInfo;
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::classes(module.py())?;
     // A class that is made at first use is made while arrays are read, and what is made may set off the garbage collector.
-    array::Snapshot::type_object(module.py());
+    snapshot::Snapshot::type_object(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<ema::PyEma>()?;
     module.add_function(wrap_pyfunction!(ema::unpickled, module)?)?;

@@ -4,7 +4,7 @@ use super::array::{Access, Tensor};
 use super::backend::PythonModel;
 use super::container::{Container, Held};
 use super::error::warn;
-use crate::ema::EMA;
+use crate::ema::{EMA, Params};
 use crate::error::Result;
 use crate::notice::Notice;
 use pyo3::prelude::*;
@@ -20,17 +20,19 @@ pub struct State {
     pub pins: Vec<Py<PyWeakrefReference>>,
     /// What was read of the arrays given to `update(params)`.
     pub given: Vec<Tensor>,
+    /// Whether what was last read of the own container is what is averaged, and too little to release the interpreter for.
+    pub settled: bool,
     /// How often averages were applied, so that a context restores only what it applied itself.
     pub applications: u64,
 }
 
 impl State {
-    /// Reads `container`, its own or another, and calls `work` with the EMA and what was read of another.
+    /// Reads `container`, its own or another, and calls `work` with the EMA and what was read.
     pub fn with<'py>(
         &mut self,
         container: &Bound<'py, PyAny>,
         own: bool,
-        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
+        work: impl FnOnce(&mut EMA<PythonModel>, Params<'_, Tensor>) -> Result<()> + Send,
     ) -> PyResult<()> {
         let done = self.with_held(container, own, work);
         self.pins.clear();
@@ -42,10 +44,15 @@ impl State {
         &mut self,
         container: &Bound<'py, PyAny>,
         own: bool,
-        work: impl FnOnce(&mut EMA<PythonModel>, &[Tensor]) -> Result<()> + Send,
+        work: impl FnOnce(&mut EMA<PythonModel>, Params<'_, Tensor>) -> Result<()> + Send,
     ) -> PyResult<()> {
         let py = container.py();
-        let State { ema, container: known, held, pins, given, .. } = self;
+        let State { ema, container: known, held, pins, given, settled, .. } = self;
+        if own && std::mem::take(settled) && known.recall(container, ema.params_mut()) {
+            *settled = true;
+            // As below, no other thread runs, nor any Python code, which could let go of what the container holds.
+            return Ok(work(ema, Params::Known)?);
+        }
         pins.clear();
         known.hold(container, held)?;
         let tensors = if own { ema.params_mut() } else { &mut *given };
@@ -53,7 +60,9 @@ impl State {
         known.read(py, held, tensors)?;
         if !PythonModel::is_long(tensors.iter().map(Tensor::elements).sum()) {
             // Too short to be worth a switch: no other thread runs, so the arrays stay as they were read.
-            return Ok(work(ema, given)?);
+            work(ema, if own { Params::Held } else { Params::Given(given) })?;
+            *settled |= own;
+            return Ok(());
         }
         // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
         // scalars take none, and can't be resized. Making one may run a finalizer, so the facts are read again.
@@ -61,7 +70,7 @@ impl State {
             pins.push(PyWeakrefReference::new(array.bind(py))?.unbind());
         }
         known.read(py, held, tensors)?;
-        Ok(py.detach(|| work(ema, given))?)
+        Ok(py.detach(|| work(ema, if own { Params::Held } else { Params::Given(given) }))?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! State dicts: what is kept of an EMA as plain Python objects, out and in.
 
 use super::arguments::shown;
-use super::array::{Role, Tensor, Unfit, snapshot};
+use super::array::{Role, Tensor, Unfit};
 use super::container::Held;
+use super::snapshot::snapshot;
 use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
 use crate::descriptor::Descriptor;
 use crate::dtype::DType;

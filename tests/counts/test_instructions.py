@@ -18,20 +18,20 @@ TENSORS = 1000
 ELEMENTS = 1 << 20
 # What is counted, how many of its unit one call has, and how many instructions each of them may take.
 RUST = [
-    ("f32 <- f32, near", ELEMENTS, 1.96),
-    ("f32 <- f32, far", ELEMENTS, 1.82),
-    ("f32 <- bf16", ELEMENTS, 2.23),
-    ("f32 <- f16", ELEMENTS, 3.47),
-    ("f64 <- f32", ELEMENTS, 3.57),
-    ("f64 <- f64", ELEMENTS, 3.50),
-    ("16 f32 <- f32", 1, 175),
-    ("16 f64 <- f32", 1, 201),
+    ("f32 <- f32, near", ELEMENTS, 1.75),
+    ("f32 <- f32, far", ELEMENTS, 1.62),
+    ("f32 <- bf16", ELEMENTS, 1.86),
+    ("f32 <- f16", ELEMENTS, 3.1),
+    ("f64 <- f32", ELEMENTS, 3.2),
+    ("f64 <- f64", ELEMENTS, 3.23),
+    ("16 f32 <- f32", 1, 168),
+    ("16 f64 <- f32", 1, 192),
     ("f32 -> bf16, cached", ELEMENTS, 2.05),
     ("f32 -> bf16, streamed", ELEMENTS, 2.54),
-    ("EMA<NdArray>, f32", TENSORS, 1375),
-    ("EMA<NdArray>, f64", TENSORS, 1395),
+    ("EMA<NdArray>, f32", TENSORS, 1128),
+    ("EMA<NdArray>, f64", TENSORS, 1148),
 ]
-PYTHON = 784
+PYTHON = 360
 
 
 def a_call(command: Sequence[str]) -> float:

@@ -4,7 +4,7 @@ use super::PyEma;
 use crate::ema::EMA;
 use crate::ledger::Ledger;
 use crate::python::arguments::{self, Count};
-use crate::python::array::snapshot;
+use crate::python::snapshot::snapshot;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 

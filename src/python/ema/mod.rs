@@ -101,6 +101,7 @@ impl PyEma {
             held: Held::new(),
             pins: Vec::new(),
             given: Vec::new(),
+            settled: false,
             applications: 0,
         });
         Ok(PyEma { params: Mutex::new(params), names: names.unbind(), index: index.unbind(), gate })
@@ -139,7 +140,7 @@ impl PyEma {
         self.call(py, call, |state| {
             let bound = self.bound(py, call)?;
             let container = params.unwrap_or(&bound);
-            state.with(container, own, |ema, given| ema.pass(call, (!own).then_some(given), warmup))
+            state.with(container, own, |ema, params| ema.pass(call, params, warmup))
         })
     }
 

@@ -1,0 +1,64 @@
+//! A read-only array over the memory of an average, and how it is known when it comes back.
+
+use super::array::number;
+use crate::engine::Buffer;
+use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object};
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+use smallvec::SmallVec;
+use std::ffi::c_int;
+
+/// Keeps the memory of a snapshot alive. It is the base of the array, and being no array itself it keeps NumPy from
+/// ever making that array writable.
+#[pyclass(frozen, module = "shrew_ema._core")]
+pub struct Snapshot {
+    buffer: Buffer,
+}
+
+/// Whether memory is that of a snapshot, seen from the base of an array: directly, or through any number of views.
+///
+/// # Safety
+/// An array that is alive has to have this base.
+pub unsafe fn is_snapshot(py: Python<'_>, base: *mut PyObject) -> bool {
+    let mut base = base;
+    // SAFETY: an array keeps its base alive, and that one its own, while the first array is borrowed.
+    while let Some(object) = unsafe { Bound::from_borrowed_ptr_or_opt(py, base) } {
+        match object.cast::<PyUntypedArray>() {
+            // SAFETY: an array was just found there.
+            Ok(array) => base = unsafe { (*array.as_array_ptr()).fields.base },
+            Err(_) => return object.is_instance_of::<Snapshot>(),
+        }
+    }
+    false
+}
+
+/// A read-only array over the memory of a buffer; nothing is copied.
+pub fn snapshot(py: Python<'_>, buffer: Buffer) -> PyResult<Bound<'_, PyAny>> {
+    let descriptor = buffer.descriptor().clone();
+    let number = number(descriptor.dtype).expect("averages have dtypes of NumPy's own");
+    let base = Bound::new(py, Snapshot { buffer })?;
+    let data = base.get().buffer.view().as_ptr();
+    let mut dimensions: SmallVec<[isize; 6]> = descriptor.shape.iter().map(|&extent| extent as isize).collect();
+    // SAFETY: the memory holds that many elements of that dtype, contiguous and aligned, and never changes: a buffer is
+    // copied before it is written while it is shared. The two calls take over the references that they are given, and
+    // the base outlives the array.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            PY_ARRAY_API.PyArray_DescrFromType(py, number),
+            dimensions.len() as c_int,
+            dimensions.as_mut_ptr(),
+            std::ptr::null_mut(),
+            data.cast_mut().cast(),
+            NPY_ARRAY_CARRAY_RO,
+            std::ptr::null_mut(),
+        );
+        let array = Bound::from_owned_ptr_or_err(py, array)?;
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast::<PyArrayObject>(), base.into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}
