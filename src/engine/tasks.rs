@@ -6,7 +6,7 @@ use crate::dtype::{Class, Element, Param, Shadow, dispatch};
 use crate::kernel::part::Part;
 use crate::kernel::scalar::Blend;
 use crate::kernel::view::{View, ViewMut};
-use crate::kernel::{self, Pair, Store};
+use crate::kernel::{self, Copies, Foresight, Pair, Store, ask_stretch};
 use crate::nonfinite::{NonFinite, Report};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -138,8 +138,12 @@ impl<S: Shadow> Averaging<'_, S> {
             return kernel::average(rows, &params[range], self.blends, self.on);
         }
         let (start, mut count) = (range.start, 0);
+        let mut foresight = Foresight::new(0);
         self.param.pieces(range, |at, params: &[P]| {
             let place = at - start..at - start + params.len();
+            if let Some(later) = foresight.after(place.start, params.len()) {
+                rows.iter().for_each(|row| ask_stretch(row, later, params.len()));
+            }
             count += match &mut *rows {
                 [row] => kernel::average(&mut [&mut row[place]], params, self.blends, self.on),
                 rows => {
@@ -170,8 +174,9 @@ pub fn copy(into: &mut Buffer, from: &View<'_>, store: Store, grain: usize) {
     assert_eq!(into.descriptor().dtype, from.dtype(), "a copy of another dtype");
     assert_eq!(into.elements(), from.elements(), "a copy of another length");
     dispatch!(word from.dtype() => W => divide(into.as_mut_slice::<W>(), 0, from.unit(), grain, &|start, stretch| {
+        let mut copies = Copies::new(store);
         from.pieces(start..start + stretch.len(), |at, values: &[W]| {
-            kernel::copy(values, &mut stretch[at - start..][..values.len()], store);
+            copies.copy(values, &mut stretch[at - start..][..values.len()]);
         });
     }));
 }
@@ -197,32 +202,49 @@ fn divide<T: Element>(
 pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, store: Store, grain: usize) {
     let dtype = into.as_view().dtype();
     assert_eq!(into.as_view().elements(), from.elements(), "source and target differ in length");
+    // A strided target is written from the stack, which is to stay in the caches.
+    let store = if into.as_view().is_contiguous() { store } else { Store::Cached };
     if dtype == from.dtype() {
-        dispatch!(word dtype => W => spread(into.part(), grain, &|start, into: &mut [W]| {
+        dispatch!(word dtype => W => spread(into.part(), from.as_slice::<W>(), grain, &|start, into: &mut [W]| {
+            let mut copies = Copies::new(store);
             from.pieces(start..start + into.len(), |at, values: &[W]| {
-                kernel::copy(values, &mut into[at - start..][..values.len()], store);
+                copies.copy(values, &mut into[at - start..][..values.len()]);
             });
         }));
     } else {
-        dispatch!(average (from.dtype(), dtype) as (S, P) => spread(into.part(), grain, &|start, into: &mut [P]| {
-            from.pieces(start..start + into.len(), |at, averages: &[S]| {
-                kernel::narrow(averages, &mut into[at - start..][..averages.len()], store);
+        dispatch!(average (from.dtype(), dtype) as (S, P) => {
+            spread(into.part(), from.as_slice::<S>(), grain, &|start, into: &mut [P]| {
+                from.pieces(start..start + into.len(), |at, averages: &[S]| {
+                    kernel::narrow(averages, &mut into[at - start..][..averages.len()], store);
+                });
             });
-        }));
+        });
     }
 }
 
-/// Calls `produce(start, values)` for every piece of a part, in parallel where it is large.
-fn spread<T: Element>(part: Part<'_>, grain: usize, produce: &(impl Fn(usize, &mut [T]) + Sync)) {
+/// Calls `produce(start, values)` for every piece of a part, in parallel where it is large. Where it is made of `source`, that
+/// is asked for before.
+fn spread<T: Element, F: Element>(
+    part: Part<'_>,
+    source: Option<&[F]>,
+    grain: usize,
+    produce: &(impl Fn(usize, &mut [T]) + Sync),
+) {
     let part = match cut(part.range(), part.unit(), grain) {
         None => part,
         Some(middle) => match part.split_at(middle) {
             Ok((left, right)) => {
-                rayon::join(|| spread(left, grain, produce), || spread(right, grain, produce));
+                rayon::join(|| spread(left, source, grain, produce), || spread(right, source, grain, produce));
                 return;
             }
             Err(whole) => whole,
         },
     };
-    part.fill(produce);
+    let mut foresight = Foresight::new(part.range().start);
+    part.fill(|start, values| {
+        if let (Some(later), Some(source)) = (foresight.after(start, values.len()), source) {
+            ask_stretch(source, later, values.len());
+        }
+        produce(start, values);
+    });
 }

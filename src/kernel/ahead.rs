@@ -17,6 +17,39 @@ pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
     }
 }
 
+/// How many stretches come before the one that is asked for.
+const STRETCHES: usize = 2;
+
+/// Foresees where stretches of a memory begin that lie apart, each as far from the one before it. The processor guesses only
+/// what follows without a gap.
+#[derive(Debug)]
+pub struct Foresight {
+    /// Where the last stretch began, and where it ended.
+    last: (usize, usize),
+}
+
+impl Foresight {
+    /// Before a first stretch that begins at `start`.
+    pub fn new(start: usize) -> Self {
+        Self { last: (start, start) }
+    }
+
+    /// Where a later stretch begins, now that so many elements from `at` on are worked on; none if nothing lies between.
+    pub fn after(&mut self, at: usize, count: usize) -> Option<usize> {
+        let (begin, end) = std::mem::replace(&mut self.last, (at, at + count));
+        (at != end).then(|| at.wrapping_add(at.wrapping_sub(begin).wrapping_mul(STRETCHES)))
+    }
+}
+
+/// Asks for a stretch that [`Foresight`] has foreseen, as far as it lies in the memory.
+pub fn ask_stretch<T>(memory: &[T], at: usize, count: usize) {
+    if let Some(later) = memory.get(at..) {
+        for line in 0..(count.min(later.len()) * size_of::<T>()).div_ceil(LINE) {
+            ask_line(later.as_ptr().wrapping_byte_add(line * LINE));
+        }
+    }
+}
+
 /// Asks for the line of the caches that an address is in. It is not read, so that it may be any.
 #[inline(always)]
 pub(super) fn ask_line<T>(place: *const T) {

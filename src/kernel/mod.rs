@@ -26,10 +26,11 @@ mod x86_64;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::{Foresight, ask_stretch};
 pub use blocks::Pair;
 pub use layout::Layout;
 pub use level::Level;
-pub use stream::Store;
+pub use stream::{Copies, Store};
 
 use crate::dtype::{Element, Param, Shadow};
 use crate::nonfinite::NonFinite;
@@ -78,7 +79,7 @@ pub fn narrow<S: Shadow, P: Param>(averages: &[S], into: &mut [P], store: Store)
 /// # Panics
 /// Unless both have the same length.
 pub fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
-    stream::copy(from, into, store);
+    Copies::new(store).copy(from, into);
 }
 
 /// Averages each row by `one`, which is given a single pair and counts the elements that it refuses, or also marks them.

@@ -19,19 +19,40 @@ pub(super) fn first_line<T: Element>(into: &[T]) -> usize {
     (address.next_multiple_of(LINE) - address) / size_of::<T>()
 }
 
-/// Copies bit for bit.
-///
-/// # Panics
-/// Unless both have the same length.
-pub(super) fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
-    match store {
-        Store::Cached => lines::<T, false>(from, into),
-        Store::Streamed => {
-            let head = first_line(into).min(into.len());
-            let (from_head, from) = from.split_at(head);
-            let (into_head, into) = into.split_at_mut(head);
-            into_head.copy_from_slice(from_head);
-            stream(from, into);
+/// Copies piece after piece, bit for bit. Once it goes, other threads see what went past the caches: to wait for that after
+/// each piece takes long where pieces are short.
+#[derive(Debug)]
+pub struct Copies {
+    store: Store,
+}
+
+impl Copies {
+    /// Copies that are stored so.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Copies one piece.
+    ///
+    /// # Panics
+    /// Unless both have the same length.
+    pub fn copy<T: Element>(&mut self, from: &[T], into: &mut [T]) {
+        match self.store {
+            Store::Cached => lines::<T, false>(from, into),
+            Store::Streamed => {
+                let head = first_line(into).min(into.len());
+                let (from_head, from) = from.split_at(head);
+                let (into_head, into) = into.split_at_mut(head);
+                into_head.copy_from_slice(from_head);
+                stream(from, into);
+            }
+        }
+    }
+}
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        if self.store == Store::Streamed {
             fence();
         }
     }

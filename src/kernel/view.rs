@@ -162,6 +162,12 @@ impl<'a> View<'a> {
         Descriptor::new(self.dtype, self.shape())
     }
 
+    /// Whether the elements lie one after the other.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.strides.is_none()
+    }
+
     /// The elements, if they lie one after the other.
     ///
     /// # Panics
