@@ -1,5 +1,6 @@
 """The rows of other memory layouts, and of what comes once: construction and `load` of many tensors."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import models
 from case import Case, paired
 from models import Array
-from shrew_ema import EMA
+from shrew_ema import EMA, EMAWarning
 from timing import Pair, Result, Side, below
 from updates import DECAYS, check, ours
 
@@ -22,17 +23,39 @@ LAYOUTS: tuple[tuple[str, tuple[int, ...], Callable[[Array], Array]], ...] = (
 )
 
 
-def against_twin(shape: tuple[int, ...], view: Callable[[Array], Array]) -> Pair:
-    """One update of an array of another layout, and one of its contiguous twin."""
+def twins(shape: tuple[int, ...], view: Callable[[Array], Array]) -> tuple[EMA, EMA]:
+    """The EMA of an array of another layout, and that of its contiguous twin, after an update of each."""
     (array,) = models.fill([shape]).values()
     params = {"w": view(array)}
     twin = {"w": np.ascontiguousarray(params["w"])}
-    pair = [EMA(values, DECAYS[0]) for values in (params, twin)]
+    pair = EMA(params, DECAYS[0]), EMA(twin, DECAYS[0])
     for values, ema in zip((params, twin), pair, strict=True):
         models.move(values)
         check(ema.update, [values["w"]], ours(ema))
-    odd, even = pair
+    return pair
+
+
+def update(shape: tuple[int, ...], view: Callable[[Array], Array]) -> Pair:
+    """One update of both."""
+    odd, even = twins(shape, view)
     return Pair(Side(odd.update), Side(even.update))
+
+
+def swap(shape: tuple[int, ...], view: Callable[[Array], Array]) -> Pair:
+    """An `apply` and the `restore` after it of both."""
+    pair = twins(shape, view)
+
+    def both(ema: EMA) -> None:
+        ema.apply()
+        ema.restore()
+
+    with warnings.catch_warnings():
+        # They are put to use early, which is said once for each.
+        warnings.simplefilter("ignore", EMAWarning)
+        for ema in pair:
+            both(ema)
+    odd, even = pair
+    return Pair(Side(partial(both, odd)), Side(partial(both, even)))
 
 
 def construct(seconds: float) -> Result:
@@ -54,7 +77,8 @@ def load(seconds: float) -> Result:
 
 CASES = [
     *(
-        paired(f"update, f32, {name}, 16.8M", "its contiguous twin", 3.0, partial(against_twin, shape, view))
+        paired(f"{call}, f32, {name}, 16.8M", "its contiguous twin", 3.0, partial(pair, shape, view))
+        for call, pair in (("update", update), ("apply and restore", swap))
         for name, shape, view in LAYOUTS
     ),
     Case("construction, 10,000 tensors of 16", "50 ms", 1.0, construct),

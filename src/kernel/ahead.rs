@@ -62,3 +62,27 @@ pub(super) fn ask_line<T>(place: *const T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_at_one_distance_are_foreseen_and_those_without_a_gap_left_to_the_processor() {
+        let mut foresight = Foresight::new(7);
+        assert_eq!(foresight.after(7, 10), None);
+        assert_eq!(foresight.after(107, 10), Some(107 + STRETCHES * 100));
+        assert_eq!(foresight.after(207, 10), Some(207 + STRETCHES * 100));
+        assert_eq!(foresight.after(217, 10), None);
+        // The next tile begins before the last one ended.
+        assert!(foresight.after(17, 10).is_some_and(|later| later > 1000));
+    }
+
+    #[test]
+    fn a_place_outside_of_the_memory_is_not_asked_for() {
+        let memory = [1.0_f32; 100];
+        for (at, count) in [(0, 100), (50, 1000), (99, usize::MAX), (100, 1), (101, 1), (usize::MAX, usize::MAX)] {
+            ask_stretch(&memory, at, count);
+        }
+    }
+}
