@@ -14,6 +14,10 @@ pub(super) const PIECE: usize = 8192;
 /// more of these follow each other.
 const COLUMNS: usize = 128;
 
+/// Rows of a tile of so many columns. With fewer, a thread takes so little of each column that what the processor reads ahead
+/// of it is another thread's.
+const ROWS: usize = PIECE / COLUMNS;
+
 /// How many columns come before those whose memory is asked for.
 const LATER: usize = 2 * SIDE;
 
@@ -166,8 +170,11 @@ impl Walk {
 
     /// Where a range should begin and end: so that there are enough rows for a tile.
     pub fn cuts(&self) -> usize {
-        const ROWS: usize = 16;
-        if self.near.is_some() { self.unit.saturating_mul(ROWS) } else { 1 }
+        let Some(near) = self.near else { return 1 };
+        let rows: usize = self.axes[..=near].iter().map(|&(extent, _)| extent).product();
+        // Of few rows, fewer than fill a tile, or only one thread would have work.
+        let least = if rows < 2 * ROWS { ROWS / 4 } else { ROWS };
+        self.unit.saturating_mul(least)
     }
 
     /// How long a stretch is that lies in one piece; 1 if there is none.
@@ -256,6 +263,7 @@ fn runs(axes: &[(usize, isize)], range: Range<usize>, mut visit: impl FnMut(isiz
 
 #[cfg(test)]
 mod tests {
+    use super::ROWS;
     use crate::kernel::view::{View, ViewMut};
 
     /// Where each element lies, in logical order, the slow and obvious way.
@@ -337,6 +345,18 @@ mod tests {
                 [(0, n), (1, n), (0, n - 1), (130, 2300), (777, n - 99), (n / 2, n / 2 + 1), (5, 5)].into_iter(),
             );
         }
+    }
+
+    #[test]
+    fn cuts_leave_whole_tiles_where_there_are_enough_rows() {
+        let unit = |shape: &[usize], strides: &[isize]| {
+            let memory = vec![0_u8; shape.iter().product()];
+            View::strided(&memory, 0, shape, strides).unwrap().unit()
+        };
+        assert_eq!(unit(&[256, 30, 20], &[1, 5120, 256]), ROWS * 600);
+        assert_eq!(unit(&[2, 128, 30], &[3840, 1, 128]), ROWS * 30);
+        assert_eq!(unit(&[100, 30], &[1, 100]), ROWS / 4 * 30);
+        assert_eq!(unit(&[100, 30], &[30, 1]), 1);
     }
 
     #[test]
