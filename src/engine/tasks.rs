@@ -107,6 +107,7 @@ impl Pass {
         dispatch!(average (dtype, param.dtype()) as (S, P) => {
             let blends: SmallVec<[Blend<S>; 8]> = self.blends.iter().map(|blend| blend.rounded()).collect();
             let mut rows: Rows<'_, S> = shadows.iter_mut().map(Buffer::as_mut_slice).collect();
+            let grain = coarse(grain, param);
             Averaging { param, blends: &blends, on: self.on, grain }.run::<P>(&mut rows, 0..param.elements())
         })
     }
@@ -173,12 +174,23 @@ pub fn fill(shadow: &mut Buffer, param: &View<'_>) -> u64 {
 pub fn copy(into: &mut Buffer, from: &View<'_>, store: Store, grain: usize) {
     assert_eq!(into.descriptor().dtype, from.dtype(), "a copy of another dtype");
     assert_eq!(into.elements(), from.elements(), "a copy of another length");
+    let grain = coarse(grain, from);
     dispatch!(word from.dtype() => W => divide(into.as_mut_slice::<W>(), 0, from.unit(), grain, &|start, stretch| {
         let mut copies = Copies::new(store);
         from.pieces(start..start + stretch.len(), |at, values: &[W]| {
             copies.copy(values, &mut stretch[at - start..][..values.len()]);
         });
     }));
+}
+
+/// The elements of a task. Of a tensor that is walked in tiles it is all that a thread gets: each takes a short run out of every
+/// column, and what the processor reads ahead of a shorter one is another thread's.
+fn coarse(grain: usize, tensor: &View<'_>) -> usize {
+    // The caller alone is not to start any threads by asking for their number.
+    if grain == usize::MAX || tensor.unit() == 1 {
+        return grain;
+    }
+    grain.max(tensor.elements().div_ceil(rayon::current_num_threads()))
 }
 
 /// Calls `work(start, stretch)` for a slice that begins at `start`, in parallel where it is long.
@@ -204,6 +216,7 @@ pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, store: Store, grain: usiz
     assert_eq!(into.as_view().elements(), from.elements(), "source and target differ in length");
     // A strided target is written from the stack, which is to stay in the caches.
     let store = if into.as_view().is_contiguous() { store } else { Store::Cached };
+    let grain = coarse(grain, &into.as_view());
     if dtype == from.dtype() {
         dispatch!(word dtype => W => spread(into.part(), from.as_slice::<W>(), grain, &|start, into: &mut [W]| {
             let mut copies = Copies::new(store);
