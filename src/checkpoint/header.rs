@@ -9,8 +9,8 @@ use crate::descriptor::{Descriptor, elements};
 use crate::dtype::DType;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use std::collections::HashSet;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -121,35 +121,36 @@ pub fn read(from: &mut impl Read, length: u64) -> Result<Header> {
     let mut bytes = vec![0; size as usize];
     from.read_exact(&mut bytes)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
-    serde_json::from_str::<Unique>(text).map_err(|error| damaged(&error))?;
-    let metadata: Metadata = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    let Listed { metadata, mut tensors } = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let entries = tensors.iter().map(entry).collect::<Vec<_>>();
+    // Whether each begins where the one before it ends, and is as long as its dtype and shape say.
+    let tensors = Metadata::new(None, tensors).map_err(|error| damaged(&error))?;
     let data = length - START - size;
-    if metadata.data_len() as u64 != data {
+    if tensors.data_len() as u64 != data {
         return content(format_args!(
             "is cut short or too long: its tensors have {} bytes, and {data} are there",
-            metadata.data_len()
+            tensors.data_len()
         ));
     }
-    let document = metadata.metadata().as_ref().and_then(|metadata| metadata.get(DOCUMENT));
-    let Some(document) = document else {
+    let Some(document) = metadata.and_then(|mut metadata| metadata.0.remove(DOCUMENT)) else {
         return content("was written by another program: it has no bookkeeping of an EMA");
     };
     let found = checksum_place(text).and_then(|place| text.get(place));
     if found != Some(&checksum(text)) {
         return content("has a header that was changed after it was written, by another program or by damage");
     }
-    let entry = |name: String| {
-        let info = metadata.info(&name).expect("its own key");
-        let known = DTYPES.iter().find(|(_, dtype)| *dtype == info.dtype);
-        match known {
-            Some(&(dtype, _)) if elements(dtype, &info.shape).is_some() => {
-                Ok(Entry { name, descriptor: Descriptor::new(dtype, &info.shape) })
-            }
-            _ => content(format_args!("has a tensor \"{name}\" of dtype {}, which no average has", info.dtype)),
+    Ok(Header { entries: entries.into_iter().collect::<Result<_>>()?, document })
+}
+
+/// A tensor of a file, if averages can be of its kind.
+fn entry((name, info): &(String, TensorInfo)) -> Result<Entry> {
+    match DTYPES.iter().find(|(_, dtype)| *dtype == info.dtype) {
+        Some(&(dtype, _)) if elements(dtype, &info.shape).is_some() => {
+            Ok(Entry { name: name.clone(), descriptor: Descriptor::new(dtype, &info.shape) })
         }
-    };
-    let entries = metadata.offset_keys().into_iter().map(entry).collect::<Result<_>>()?;
-    Ok(Header { entries, document: document.clone() })
+        _ => content(format_args!("has a tensor \"{name}\" of dtype {}, which no average has", info.dtype)),
+    }
 }
 
 fn damaged(error: &dyn fmt::Display) -> Problem {
@@ -175,38 +176,74 @@ fn checksum(header: &str) -> String {
     format!("{:08x}", hasher.finalize())
 }
 
-/// Any JSON value in which no object has a key twice.
-struct Unique;
+/// What the JSON of a header lists, in which no key may be there twice. The crate's own reading of it would keep the last of
+/// two, and take much longer.
+struct Listed {
+    metadata: Option<Texts>,
+    tensors: Vec<(String, TensorInfo)>,
+}
 
-impl<'de> Deserialize<'de> for Unique {
+/// The metadata.
+struct Texts(HashMap<String, String>);
+
+impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_map(Keys).map(|()| Unique)
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Listed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Listed, A::Error> {
+                let (mut metadata, mut tensors, mut seen) = (None, Vec::new(), HashSet::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(twice(&key));
+                    }
+                    if key == METADATA {
+                        metadata = map.next_value()?;
+                    } else {
+                        tensors.push((key, map.next_value()?));
+                    }
+                }
+                Ok(Listed { metadata, tensors })
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
     }
 }
 
-struct Keys;
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
 
-impl<'de> Visitor<'de> for Keys {
-    type Value = ();
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Texts;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            // The values are objects as well: a tensor's facts, of which each is read once or refused, and the metadata.
-            if key == METADATA {
-                map.next_value::<Unique>()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
             }
-            if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!("the key \"{key}\" is there twice")));
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Texts, A::Error> {
+                let mut texts = HashMap::new();
+                while let Some((key, text)) = map.next_entry::<String, String>()? {
+                    if texts.contains_key(&key) {
+                        return Err(twice(&key));
+                    }
+                    texts.insert(key, text);
+                }
+                Ok(Texts(texts))
             }
-            seen.insert(key);
         }
-        Ok(())
+
+        deserializer.deserialize_map(Keys)
     }
+}
+
+fn twice<E: serde::de::Error>(key: &str) -> E {
+    E::custom(format_args!("the key \"{key}\" is there twice"))
 }
