@@ -4,6 +4,7 @@ An EMA recalls what it read in the call before, and looks closely only where som
 recalls anything, so that a twin that is always given its parameters says what is right.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,10 @@ def other(params: Dict, name: str) -> Array:
 
 
 def in_place(array: object, attribute: str, value: object) -> None:
-    setattr(array, attribute, value)
+    with warnings.catch_warnings():
+        # NumPy 2.5 would have a new view made instead, and still does it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        setattr(array, attribute, value)
 
 
 def unaligned() -> Array:
@@ -166,7 +170,8 @@ def test_changes_in_any_order_give_what_an_ema_gives_that_recalls_nothing(change
     params, ema, twin = pair()
     for name in changes:
         try:
-            CHANGES[name](params)
+            with np.errstate(all="ignore"):  # what other bits are as numbers may be anything
+                CHANGES[name](params)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             continue  # an earlier change has left nothing that this one could change
         agree(ema, twin, params)
@@ -197,9 +202,9 @@ def test_entries_of_a_sequence_are_seen_as_they_are(kind: type) -> None:
         twin.update(params)
     if isinstance(params, list):
         params[1] = np.full(3, 100.0)
-    params[2].shape = (3, 1)
+    in_place(params[2], "shape", (3, 1))
     assert outcome(ema.update, ema)[0].startswith("ShapeError")
-    params[2].shape = (3,)
+    in_place(params[2], "shape", (3,))
     ema.update()
     twin.update(params)
     assert all(same_bits(ema.shadow_values(str(i)), twin.shadow_values(str(i))) for i in range(4))
