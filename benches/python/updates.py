@@ -1,5 +1,6 @@
 """The rows of `update`: dtypes, models, many small tensors and several horizons, against torch and NumPy."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -115,6 +116,16 @@ MIXED: tuple[tuple[str, DTypeLike, str], ...] = (
     ("f32 → f64", np.float32, "float64"),
 )
 
+
+def against_walk(shapes: Shapes) -> Pair:
+    """One update of ours, and a walk through the dict of parameters, which does nothing but to touch each."""
+    params = models.fill(shapes)
+    ema = EMA(params, DECAYS[0])
+    models.move(params)
+    check(ema.update, list(params.values()), ours(ema))
+    return Pair(Side(ema.update), Side(lambda: deque(params.items(), maxlen=0)))
+
+
 CASES = [
     _row("ViT-B", 1.00, VIT),
     paired("update, f32, ViT-B", SAME_TRAFFIC, 1.05, partial(against_memory, VIT)),
@@ -123,6 +134,10 @@ CASES = [
     _row("10,000 tensors, 1M elements", 0.22, models.equal(10_000, 100)),
     _row("1000 tensors of 16", 0.04, models.equal(1000, 16)),
     _row("10,000 tensors of 16", 0.05, models.equal(10_000, 16)),
+    *(
+        paired(f"update, f32, {name} tensors of 16", "a walk through its dict", None, partial(against_walk, shapes))
+        for name, shapes in (("1000", models.equal(1000, 16)), ("10,000", models.equal(10_000, 16)))
+    ),
     _row("one tensor of 64", 0.7, models.equal(1, 64)),
     *_mixed("ResNet-50", RESNET, (0.48, 0.48, 0.47)),
     *_mixed("ViT-B", VIT, (0.55, 0.55, 0.55)),
