@@ -20,6 +20,7 @@ LAYOUTS: tuple[tuple[str, tuple[int, ...], Callable[[Array], Array]], ...] = (
     ("Fortran order", FORTRAN, np.asfortranarray),
     ("transposed 3-d", CUBE, lambda array: array.transpose(2, 0, 1)),
     ("every second column", WIDE, lambda array: array[:, ::2]),
+    ("the left half", WIDE, lambda array: array[:, :4096]),
 )
 
 

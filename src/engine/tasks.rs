@@ -1,4 +1,4 @@
-//! The verbs on one tensor: divided over threads where it is large, taken by pieces where it is strided.
+//! The verbs on tensors: small ones taken together, large ones divided over threads, strided ones taken by pieces.
 
 use super::Buffer;
 use super::split::cut;
@@ -183,8 +183,8 @@ pub fn copy(into: &mut Buffer, from: &View<'_>, store: Store, grain: usize) {
     }));
 }
 
-/// The elements of a task. Of a tensor that is walked in tiles it is all that a thread gets: each takes a short run out of every
-/// column, and what the processor reads ahead of a shorter one is another thread's.
+/// The elements of a task. Of a tensor that is walked in tiles it is about all that a thread gets: each takes a short run out of
+/// every column, and what the processor reads ahead of a shorter one is another thread's.
 fn coarse(grain: usize, tensor: &View<'_>) -> usize {
     // The caller alone is not to start any threads by asking for their number.
     if grain == usize::MAX || tensor.unit() == 1 {
@@ -214,8 +214,8 @@ fn divide<T: Element>(
 pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, store: Store, grain: usize) {
     let dtype = into.as_view().dtype();
     assert_eq!(into.as_view().elements(), from.elements(), "source and target differ in length");
-    // A strided target is written from the stack, which is to stay in the caches.
-    let store = if into.as_view().is_contiguous() { store } else { Store::Cached };
+    // What goes through the stack is to stay in the caches.
+    let store = if into.as_view().is_direct() { store } else { Store::Cached };
     let grain = coarse(grain, &into.as_view());
     if dtype == from.dtype() {
         dispatch!(word dtype => W => spread(into.part(), from.as_slice::<W>(), grain, &|start, into: &mut [W]| {

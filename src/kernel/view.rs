@@ -162,10 +162,9 @@ impl<'a> View<'a> {
         Descriptor::new(self.dtype, self.shape())
     }
 
-    /// Whether the elements lie one after the other.
-    #[inline]
-    pub fn is_contiguous(&self) -> bool {
-        self.strides.is_none()
+    /// Whether its pieces are taken where they lie, and not through the stack: they are long.
+    pub fn is_direct(&self) -> bool {
+        self.strides.is_none_or(|strides| Walk::new(self.shape(), strides).plain() >= BLOCK)
     }
 
     /// The elements, if they lie one after the other.

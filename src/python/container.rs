@@ -55,7 +55,7 @@ impl Container {
                 }
             }
             Kind::Sequence => {
-                names.extend((0..container.len()?).map(|index| PyString::new(py, &index.to_string())));
+                names.extend((0..length(container)?).map(|index| PyString::new(py, &index.to_string())));
             }
         }
         let texts = names.iter().map(text).collect::<PyResult<_>>()?;
@@ -73,7 +73,7 @@ impl Container {
         let (py, kind) = (container.py(), Kind::of(container)?);
         if kind == Kind::Sequence {
             let names = self.names.iter().map(|name| text(name.bind(py))).collect::<PyResult<Vec<_>>>()?;
-            let indices: Vec<String> = (0..container.len()?).map(|index| index.to_string()).collect();
+            let indices: Vec<String> = (0..length(container)?).map(|index| index.to_string()).collect();
             check_names(names.iter(), &indices)?;
             if names != indices {
                 let valid = "a dict, as the names \"0\", \"1\", ... are averaged in another order";
@@ -112,11 +112,11 @@ impl Container {
     }
 
     /// Reads again what a container holds, if that is what it was at the last call: under the same keys, plain arrays laid
-    /// out as before. Says whether it is. No Python code runs, and no reference is taken: what was read stands until some
-    /// may run, or another thread.
+    /// out as before. Says whether it is. No Python code runs, and no reference on an array is taken: what was read stands
+    /// until some may run, or another thread.
     pub fn recall(&self, container: &Bound<'_, PyAny>, tensors: &mut [Tensor]) -> bool {
         let (py, count) = (container.py(), self.names.len());
-        if tensors.len() != count || !container.len().is_ok_and(|len| len == count) {
+        if tensors.len() != count {
             return false;
         }
         // SAFETY: the interpreter is held.
@@ -125,25 +125,32 @@ impl Container {
         let recall = |tensor: &mut Tensor, object: *mut PyObject| unsafe {
             !object.is_null() && tensor.recall(py, object, class)
         };
-        let object = container.as_ptr();
-        if let (Some(Kind::Dict), Ok(_)) = (self.kind, container.cast::<PyDict>()) {
-            let (mut at, mut key, mut value) = (0, null_mut(), null_mut());
-            return self.names.iter().zip(tensors).all(|(name, tensor)| {
-                // SAFETY: it is a dict, which nothing changes meanwhile.
-                let found = unsafe { PyDict_Next(object, &mut at, &mut key, &mut value) };
-                found != 0 && key == name.as_ptr() && recall(tensor, value)
-            });
+        // The lengths are those that the containers have, whatever a subclass says.
+        match self.kind {
+            Some(Kind::Dict) => container.cast::<PyDict>().is_ok_and(|dict| {
+                let (mut at, mut key, mut value) = (0, null_mut(), null_mut());
+                dict.len() == count
+                    && self.names.iter().zip(tensors).all(|(name, tensor)| {
+                        // SAFETY: it is a dict, which nothing changes meanwhile.
+                        let found = unsafe { PyDict_Next(dict.as_ptr(), &mut at, &mut key, &mut value) };
+                        found != 0 && key == name.as_ptr() && recall(tensor, value)
+                    })
+            }),
+            Some(Kind::Sequence) => {
+                let mut each = (0..).zip(tensors);
+                if let Ok(list) = container.cast::<PyList>() {
+                    // SAFETY: it is a list that has as many entries.
+                    let mut recall = |(at, tensor)| recall(tensor, unsafe { PyList_GetItem(list.as_ptr(), at) });
+                    return list.len() == count && each.all(&mut recall);
+                }
+                container.cast::<PyTuple>().is_ok_and(|tuple| {
+                    // SAFETY: it is a tuple that has as many entries.
+                    let mut recall = |(at, tensor)| recall(tensor, unsafe { PyTuple_GetItem(tuple.as_ptr(), at) });
+                    tuple.len() == count && each.all(&mut recall)
+                })
+            }
+            None => false,
         }
-        let mut each = (0..).zip(tensors);
-        if let (Some(Kind::Sequence), Ok(_)) = (self.kind, container.cast::<PyList>()) {
-            // SAFETY: it is a list that has as many entries.
-            return each.all(|(at, tensor)| recall(tensor, unsafe { PyList_GetItem(object, at) }));
-        }
-        if let (Some(Kind::Sequence), Ok(_)) = (self.kind, container.cast::<PyTuple>()) {
-            // SAFETY: it is a tuple that has as many entries.
-            return each.all(|(at, tensor)| recall(tensor, unsafe { PyTuple_GetItem(object, at) }));
-        }
-        false
     }
 
     /// Takes a reference to each array that the container holds now, in the order of the names.
@@ -230,6 +237,14 @@ impl Container {
             tensor.read(object.bind(py), || name.to_str(py).unwrap_or("?"), Role::Parameter)?;
         }
         Ok(())
+    }
+}
+
+/// How many entries a list or tuple has, whatever a subclass says.
+fn length(sequence: &Bound<'_, PyAny>) -> PyResult<usize> {
+    match sequence.cast::<PyList>() {
+        Ok(list) => Ok(list.len()),
+        Err(_) => Ok(sequence.cast::<PyTuple>()?.len()),
     }
 }
 
