@@ -1,8 +1,8 @@
 //! The header of a safetensors file: its tensors, our bookkeeping, and a checksum over all of it.
 //!
-//! The format is that of the `safetensors` crate, which reads and writes the list of tensors. Three things it leaves to
-//! others: it takes the last of two equal keys, it does not notice a bit that has changed, and it writes the metadata in
-//! another order each time.
+//! The format is that of the `safetensors` crate, which writes the list of tensors and checks where each lies. Three things are
+//! done here: it would take the last of two equal keys, and longer to read them; it does not notice a bit that has changed;
+//! and it writes the metadata in another order each time.
 
 use super::problem::{Problem, Result, content};
 use crate::descriptor::{Descriptor, elements};
@@ -176,8 +176,7 @@ fn checksum(header: &str) -> String {
     format!("{:08x}", hasher.finalize())
 }
 
-/// What the JSON of a header lists, in which no key may be there twice. The crate's own reading of it would keep the last of
-/// two, and take much longer.
+/// What the JSON of a header lists: no tensor, fact of one, or text of the metadata may be there twice.
 struct Listed {
     metadata: Option<Texts>,
     tensors: Vec<(String, TensorInfo)>,

@@ -20,8 +20,8 @@ pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
 /// How many stretches come before the one that is asked for.
 const STRETCHES: usize = 2;
 
-/// Foresees where stretches of a memory begin that lie apart, each as far from the one before it. The processor guesses only
-/// what follows without a gap.
+/// Foresees where stretches of a memory begin that lie apart, mostly each as far from the one before it; where it is wrong,
+/// what is asked for is of no use. The processor guesses only what follows without a gap.
 #[derive(Debug)]
 pub struct Foresight {
     /// Where the last stretch began, and where it ended.
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_outside_of_the_memory_is_not_asked_for() {
+    fn any_place_may_be_asked_for() {
         let memory = [1.0_f32; 100];
         for (at, count) in [(0, 100), (50, 1000), (99, usize::MAX), (100, 1), (101, 1), (usize::MAX, usize::MAX)] {
             ask_stretch(&memory, at, count);

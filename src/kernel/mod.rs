@@ -53,7 +53,8 @@ pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends:
     average_rows(rows, params, blends, &mut one)
 }
 
-/// Averages pair after pair with one weight: of small tensors, a call for each would take longer than they do.
+/// Averages pair after pair with one weight, and counts in each the elements refused: of small tensors, a call for each would
+/// take longer than they do.
 pub fn average_pairs<S: Shadow, P: Param>(pairs: &mut [Pair<'_, S, P>], blend: Blend<S>, on: NonFinite) {
     level::run(blocks::Average::new(pairs, blend, on, None));
 }

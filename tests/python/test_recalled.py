@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shrew_ema import EMA, EMAError
+from shrew_ema import EMA, EMAError, EMAWarning
 from support import LONG, Array, same_bits
 
 Dict = dict[str, Any]
@@ -110,29 +110,31 @@ CHANGES: dict[str, Callable[[Dict], None]] = {
 }
 
 
-def outcome(update: Callable[[], None], ema: EMA) -> tuple[str, int, dict[str, Any]]:
-    """What a call said, and what the averages are after it."""
+def outcome(update: Callable[[], None]) -> str:
+    """What a call said."""
     try:
         update()
-    except EMAError as error:
-        said = f"{type(error).__name__}: {error}"
-    else:
-        said = "done"
-    return said, ema.step, ema.averages()
+    except (EMAError, EMAWarning) as error:
+        return f"{type(error).__name__}: {error}"
+    return "done"
 
 
-def agree(ema: EMA, twin: EMA, params: Dict) -> str:
-    said, step, averages = outcome(ema.update, ema)
-    expected, twin_step, twin_averages = outcome(lambda: twin.update(params), twin)
-    assert (said, step) == (expected, twin_step)
-    assert averages.keys() == twin_averages.keys()
-    assert all(same_bits(average, twin_averages[name]) for name, average in averages.items())
+def agree(ema: EMA, twin: EMA, params: Dict | list[Array] | tuple[Array, ...]) -> str:
+    """What an update says, which is what it says to the twin; and the averages of both are the same."""
+    said = outcome(ema.update)
+    assert said == outcome(lambda: twin.update(params))
+    assert (ema.step, ema.num_updates, ema.skipped) == (twin.step, twin.num_updates, twin.skipped)
+    for horizon in range(len(ema.decays)):
+        averages, expected = ema.averages(horizon), twin.averages(horizon)
+        assert averages.keys() == expected.keys()
+        assert all(same_bits(average, expected[name]) for name, average in averages.items())
     return said
 
 
-def pair() -> tuple[Dict, EMA, EMA]:
+def pair(options: dict[str, Any] | None = None) -> tuple[Dict, EMA, EMA]:
     params = model()
-    ema, twin = EMA(params, 0.9), EMA(params, 0.9)
+    options = {"decay": 0.9, **(options or {})}
+    ema, twin = EMA(params, **options), EMA(params, **options)
     for _ in range(3):
         for name in ("w0", "b", "part"):
             params[name] += 1
@@ -160,14 +162,25 @@ def test_there_are_changes_that_are_refused_and_changes_that_are_not() -> None:
     for change in CHANGES.values():
         params, ema, _ = pair()
         change(params)
-        said.append(outcome(ema.update, ema)[0])
+        said.append(outcome(ema.update))
     kinds = {text.partition(":")[0] for text in said}
     assert kinds == {"done", "ShapeError", "DTypeError", "LayoutError", "NamesError", "NonFiniteError"}
 
 
-@given(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=6))
-def test_changes_in_any_order_give_what_an_ema_gives_that_recalls_nothing(changes: list[str]) -> None:
-    params, ema, twin = pair()
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"nonfinite": "skip"},
+    {"decay": [0.9, 0.99, 0.5]},
+    {"every": 2, "start": 2},
+    {"shadow_dtype": "float64", "nonfinite": "propagate"},
+]
+
+
+@given(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=6), st.sampled_from(OPTIONS))
+def test_changes_in_any_order_give_what_an_ema_gives_that_recalls_nothing(
+    changes: list[str], options: dict[str, Any]
+) -> None:
+    params, ema, twin = pair(options)
     for name in changes:
         try:
             with np.errstate(all="ignore"):  # what other bits are as numbers may be anything
@@ -183,9 +196,10 @@ def test_an_average_put_in_the_place_of_a_parameter_is_refused_however_often_it_
     for view in (ema.shadow_values("w3"), ema.shadow_values("w3")[:]):
         kept = params["w3"]
         params["w3"] = view
+        step = ema.step
         for _ in range(2):
-            said, step, _ = outcome(ema.update, ema)
-            assert (said.partition(":")[0], step) == ("LayoutError", ema.step)
+            assert outcome(ema.update).startswith("LayoutError")
+        assert ema.step == step
         params["w3"] = kept
         ema.update()
 
@@ -198,19 +212,60 @@ def test_entries_of_a_sequence_are_seen_as_they_are(kind: type) -> None:
     for _ in range(3):
         for i in range(4):
             arrays[i] += 1
-        ema.update()
-        twin.update(params)
+        assert agree(ema, twin, params) == "done"
     if isinstance(params, list):
         params[1] = np.full(3, 100.0)
+        assert agree(ema, twin, params) == "done"
     in_place(params[2], "shape", (3, 1))
-    assert outcome(ema.update, ema)[0].startswith("ShapeError")
+    assert agree(ema, twin, params).startswith("ShapeError")
     in_place(params[2], "shape", (3,))
-    ema.update()
-    twin.update(params)
-    assert all(same_bits(ema.shadow_values(str(i)), twin.shadow_values(str(i))) for i in range(4))
+    assert agree(ema, twin, params) == "done"
     if isinstance(params, list):
         params.pop()
-        assert outcome(ema.update, ema)[0].startswith("NamesError")
+        assert agree(ema, twin, params).startswith("NamesError")
+
+
+class Liar:
+    """A container whose length is what it says, if it says anything, and not how many entries it has."""
+
+    said: int | None = None
+
+    def __len__(self) -> int:
+        if self.said is None:
+            raise KeyboardInterrupt
+        return self.said
+
+
+class LyingDict(Liar, dict[str, Any]):
+    """One with names."""
+
+
+class LyingList(Liar, list[Any]):
+    """One without."""
+
+
+@pytest.mark.parametrize("said", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("kind", [LyingDict, LyingList])
+def test_a_container_has_the_entries_that_it_has_whatever_length_it_says(kind: type, said: int | None) -> None:
+    arrays = {"0": np.zeros(3), "1": np.ones(3)}
+    params = kind(arrays if kind is LyingDict else arrays.values())
+    params.said = said
+    ema = EMA(params, 0.5)
+    for _ in range(3):
+        arrays["0"] += 1
+        ema.update()
+    assert ema.shadow_values("0")[0] == 2.125
+    if kind is LyingDict:
+        params["2"] = np.zeros(3)
+    else:
+        params.append(np.zeros(3))
+    for _ in range(2):
+        assert outcome(ema.update) == 'NamesError: the parameters are not those that are averaged: unexpected "2"'
+    assert ema.step == 3
+    params.pop("2" if kind is LyingDict else 2)
+    ema.update()
+    params.pop("1" if kind is LyingDict else 1)
+    assert outcome(ema.update) == 'NamesError: the parameters are not those that are averaged: missing "1"'
 
 
 def test_writes_see_a_change_as_well() -> None:
@@ -234,19 +289,38 @@ def test_writes_see_a_change_as_well() -> None:
     assert same_bits(trained, ema.shadow_values("w4"))
 
 
-def test_a_model_that_grows_long_or_short_is_read_as_it_is() -> None:
-    short, long = np.zeros(3), np.zeros(LONG)
-    ema = EMA([short, np.zeros(1)], 0.5)
-    ema.update()
-    ema.update()
-    large = EMA([long, np.zeros(1)], 0.5)
+def test_a_long_model_is_looked_at_closely_in_each_call() -> None:
+    params = [np.zeros(LONG), np.zeros(2)]
+    ema, twin = EMA(params, 0.5), EMA(params, 0.5)
     for _ in range(3):
-        long += 1
-        large.update()
-    assert large.shadow_values("0")[-1] == 2.125
-    with pytest.raises(EMAError):
-        ema.update([long, np.zeros(1)])
-    ema.update()
+        params[0] += 1
+        assert agree(ema, twin, params) == "done"
+    params[1] = np.zeros(3)
+    assert agree(ema, twin, params).startswith("ShapeError")
+    params[1] = np.ones(2)
+    assert agree(ema, twin, params) == "done"
+
+
+def test_what_a_state_dict_brings_is_averaged_with_the_arrays_that_are_there() -> None:
+    params, ema, twin = pair()
+    state = ema.state_dict()
+    params["w3"] += 1
+    assert agree(ema, twin, params) == "done"
+    for loaded in (ema, twin):
+        loaded.load_state_dict(state)
+    for change in ("another array", "a shape in place"):
+        CHANGES[change](params)
+        agree(ema, twin, params)
+    assert ema.step == 4
+
+
+def test_an_array_without_elements_has_a_shape_all_the_same() -> None:
+    params = {"none": np.zeros((0, 3)), "w": np.zeros(2)}
+    ema, twin = EMA(params, 0.5), EMA(params, 0.5)
+    for _ in range(3):
+        assert agree(ema, twin, params) == "done"
+    params["none"] = np.zeros((3, 0))
+    assert agree(ema, twin, params).startswith("ShapeError")
 
 
 def test_another_container_is_read_after_bind() -> None:

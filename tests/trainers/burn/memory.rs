@@ -4,7 +4,7 @@ use crate::counting::{Count, count};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use shrew_ema::Config;
 use shrew_ema::burn::ModuleAverages;
 use shrew_ema::engine::Engine;
@@ -71,11 +71,15 @@ fn no_parameter_is_held_after_a_call() {
     averages.update(&model).unwrap();
     averages.averaged(&model).unwrap();
     assert_eq!(holders(), before);
-    let other = Weights { weights: model.weights[..2].to_vec() };
-    let shared = holders();
-    averages.update(&other).unwrap_err();
-    averages.averaged(&other).unwrap_err();
-    assert_eq!(holders(), shared);
+    let mut others = [Weights { weights: model.weights[..2].to_vec() }, model.clone(), model.clone()];
+    others[1].weights[2] = Weights::new(1, [2, 3], &Device::flex()).weights.remove(0);
+    others[2].weights[2] = Param::from_tensor(Tensor::ones([2, 2], (&Device::flex(), DType::F16)));
+    for other in others {
+        averages.update(&other).unwrap_err();
+        averages.averaged(&other).unwrap_err();
+        drop(other);
+    }
+    assert_eq!(holders(), before);
 }
 
 #[test]
