@@ -1,20 +1,19 @@
 //! One NumPy array: what it is, and where its memory lies.
 
+use super::numbers::{Called, NONE, dtype, settle_dtype};
 use super::snapshot::is_snapshot;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::Layout;
 use crate::kernel::view::{View, ViewMut};
 use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE, PyArray_CheckExact, PyArrayObject, PyArrayObject_fields};
-use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::ffi::{Py_TYPE, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use smallvec::SmallVec;
-use std::ffi::{c_char, c_int, c_long};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// Whether an array can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub struct Tensor {
     pub dtype: DType,
     /// What NumPy calls that dtype: its number and byte order. Not the descriptor itself: letting go of an old one may run
     /// any Python code, in the middle of reading.
-    called: (c_int, c_char),
+    called: Called,
     layout: Layout,
     pub access: Access,
     /// The array made of a scalar, whose memory would be gone with it.
@@ -269,7 +268,7 @@ fn is_average(py: Python<'_>, fields: &Fields) -> bool {
 
 /// What NumPy calls an array's dtype.
 #[inline]
-fn called(fields: &Fields) -> (c_int, c_char) {
+fn called(fields: &Fields) -> Called {
     // SAFETY: an array always has a descriptor, which lives as long as it.
     unsafe { ((*fields.descr).fields.type_num, (*fields.descr).fields.byteorder) }
 }
@@ -326,71 +325,4 @@ fn masked(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 fn generic(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS.import(py, "numpy", "generic")
-}
-
-/// NumPy's numbers of its types. Of two C types of one width, `long` comes first: it is what NumPy calls by the width.
-const NUMBERS: [(c_int, DType); 14] = {
-    const LONG: (DType, DType) =
-        if size_of::<c_long>() == 8 { (DType::I64, DType::U64) } else { (DType::I32, DType::U32) };
-    [
-        (11, DType::F32),
-        (12, DType::F64),
-        (23, DType::F16),
-        (0, DType::Bool),
-        (1, DType::I8),
-        (2, DType::U8),
-        (3, DType::I16),
-        (4, DType::U16),
-        (7, LONG.0),
-        (8, LONG.1),
-        (5, DType::I32),
-        (6, DType::U32),
-        (9, DType::I64),
-        (10, DType::U64),
-    ]
-};
-
-/// NumPy's number of a dtype, if it is of NumPy's own.
-pub fn number(dtype: DType) -> Option<c_int> {
-    NUMBERS.iter().find(|&&(_, known)| known == dtype).map(|&(number, _)| number)
-}
-
-/// The dtype of this number and byte order, if it is one of ours and in this machine's order.
-fn dtype((number, order): (c_int, c_char)) -> Option<DType> {
-    // NumPy mostly writes '=' for what is native, '|' where there is no order, and at times the order itself.
-    let native = if cfg!(target_endian = "little") { b'<' } else { b'>' };
-    if ![b'=', b'|', native].contains(&(order as u8)) {
-        return None;
-    }
-    if number == BFLOAT16.load(Relaxed) {
-        return Some(DType::BF16);
-    }
-    NUMBERS.iter().find(|&&(known, _)| known == number).map(|&(_, dtype)| dtype)
-}
-
-/// The number of no type; -1 is one that several have.
-const NONE: c_int = c_int::MIN;
-
-/// The number of bfloat16, which is registered with NumPy at run time and differs from process to process: once it was met.
-static BFLOAT16: AtomicI32 = AtomicI32::new(NONE);
-
-/// The first number of those that are registered at run time.
-const REGISTERED: c_int = 256;
-
-/// Makes sure that bfloat16 is known by its number if this array is of it.
-#[inline]
-fn settle_dtype(array: &Bound<'_, PyUntypedArray>) {
-    // SAFETY: an array always has a descriptor.
-    let number = unsafe { (*(*array.as_array_ptr()).fields.descr).fields.type_num };
-    if number >= REGISTERED && number != BFLOAT16.load(Relaxed) {
-        meet(&array.dtype());
-    }
-}
-
-/// Looks whether a type that was registered is bfloat16, by its name: that may run Python code.
-#[cold]
-fn meet(dtype: &Bound<'_, PyArrayDescr>) {
-    if dtype.itemsize() == 2 && dtype.typeobj().name().is_ok_and(|name| name == "bfloat16") {
-        BFLOAT16.store(dtype.num(), Relaxed);
-    }
 }

@@ -11,6 +11,7 @@ mod container;
 mod ema;
 mod error;
 mod gate;
+mod numbers;
 mod schedules;
 mod signals;
 mod snapshot;

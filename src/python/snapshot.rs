@@ -1,6 +1,6 @@
 //! A read-only array over the memory of an average, and how it is known when it comes back.
 
-use super::array::number;
+use super::numbers::number;
 use crate::engine::Buffer;
 use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
