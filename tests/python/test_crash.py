@@ -172,6 +172,8 @@ import os, signal, sys, threading, time
 import numpy as np
 from shrew_ema import EMA
 
+# What a shell starts in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 path, horizons = sys.argv[1], int(sys.argv[2])
 ema = EMA({"w": np.zeros(1 << 16)}, [0.0] * horizons)
 ema.update()
