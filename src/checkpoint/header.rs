@@ -9,10 +9,11 @@ use crate::descriptor::{Descriptor, elements};
 use crate::dtype::DType;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{Read, Write};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A tensor in a file.
@@ -121,7 +122,7 @@ pub fn read(from: &mut impl Read, length: u64) -> Result<Header> {
     let mut bytes = vec![0; size as usize];
     from.read_exact(&mut bytes)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
-    let Listed { metadata, mut tensors } = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    let Unique(Listed { metadata, mut tensors }) = serde_json::from_str(text).map_err(|error| damaged(&error))?;
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     let entries = tensors.iter().map(entry).collect::<Vec<_>>();
     // Whether each begins where the one before it ends, and is as long as its dtype and shape say.
@@ -177,72 +178,64 @@ fn checksum(header: &str) -> String {
 }
 
 /// What the JSON of a header lists: no tensor, fact of one, or text of the metadata may be there twice.
+#[derive(Default)]
 struct Listed {
-    metadata: Option<Texts>,
+    metadata: Option<Unique<Texts>>,
     tensors: Vec<(String, TensorInfo)>,
 }
 
 /// The metadata.
-struct Texts(HashMap<String, String>);
+type Texts = HashMap<String, String>;
 
-impl<'de> Deserialize<'de> for Listed {
+/// A JSON object in which no key is there twice.
+struct Unique<T>(T);
+
+/// What takes the entries of an object, one after the other.
+trait Entries: Default {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> std::result::Result<(), A::Error>;
+}
+
+impl Entries for Listed {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> std::result::Result<(), A::Error> {
+        if key == METADATA {
+            self.metadata = map.next_value()?;
+        } else {
+            self.tensors.push((key, map.next_value()?));
+        }
+        Ok(())
+    }
+}
+
+impl Entries for Texts {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> std::result::Result<(), A::Error> {
+        self.insert(key, map.next_value()?);
+        Ok(())
+    }
+}
+
+impl<'de, T: Entries> Deserialize<'de> for Unique<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Keys;
+        struct Keys<T>(PhantomData<T>);
 
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Listed;
+        impl<'de, T: Entries> Visitor<'de> for Keys<T> {
+            type Value = T;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Listed, A::Error> {
-                let (mut metadata, mut tensors, mut seen) = (None, Vec::new(), HashSet::new());
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<T, A::Error> {
+                let (mut entries, mut seen) = (T::default(), HashSet::new());
                 while let Some(key) = map.next_key::<String>()? {
                     if !seen.insert(key.clone()) {
-                        return Err(twice(&key));
+                        return Err(A::Error::custom(format_args!("the key \"{key}\" is there twice")));
                     }
-                    if key == METADATA {
-                        metadata = map.next_value()?;
-                    } else {
-                        tensors.push((key, map.next_value()?));
-                    }
+                    entries.take(key, &mut map)?;
                 }
-                Ok(Listed { metadata, tensors })
+                Ok(entries)
             }
         }
 
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(Keys(PhantomData)).map(Unique)
     }
-}
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Keys;
-
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Texts;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Texts, A::Error> {
-                let mut texts = HashMap::new();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    if texts.contains_key(&key) {
-                        return Err(twice(&key));
-                    }
-                    texts.insert(key, text);
-                }
-                Ok(Texts(texts))
-            }
-        }
-
-        deserializer.deserialize_map(Keys)
-    }
-}
-
-fn twice<E: serde::de::Error>(key: &str) -> E {
-    E::custom(format_args!("the key \"{key}\" is there twice"))
 }

@@ -11,9 +11,7 @@ pub(super) const LINE: usize = 64;
 #[inline(always)]
 pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
     if let Some(later) = memory.get(at + DISTANCE / size_of::<T>()..) {
-        for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
-            ask_line(later.as_ptr().wrapping_byte_add(line * LINE));
-        }
+        ask_lines(later, count);
     }
 }
 
@@ -44,9 +42,15 @@ impl Foresight {
 /// Asks for a stretch that [`Foresight`] has foreseen, as far as it lies in the memory.
 pub fn ask_stretch<T>(memory: &[T], at: usize, count: usize) {
     if let Some(later) = memory.get(at..) {
-        for line in 0..(count.min(later.len()) * size_of::<T>()).div_ceil(LINE) {
-            ask_line(later.as_ptr().wrapping_byte_add(line * LINE));
-        }
+        ask_lines(later, count.min(later.len()));
+    }
+}
+
+/// Asks for the lines of so many elements, which may be more than there are.
+#[inline(always)]
+fn ask_lines<T>(memory: &[T], count: usize) {
+    for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
+        ask_line(memory.as_ptr().wrapping_byte_add(line * LINE));
     }
 }
 

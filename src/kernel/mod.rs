@@ -32,7 +32,7 @@ pub use layout::Layout;
 pub use level::Level;
 pub use stream::{Copies, Store};
 
-use crate::dtype::{Element, Param, Shadow};
+use crate::dtype::{Param, Shadow};
 use crate::nonfinite::NonFinite;
 use scalar::Blend;
 
@@ -73,14 +73,6 @@ pub fn widen<S: Shadow, P: Param>(params: &[P], into: &mut [S]) -> u64 {
 /// Unless both have the same length.
 pub fn narrow<S: Shadow, P: Param>(averages: &[S], into: &mut [P], store: Store) {
     level::run(blocks::Narrow::new(averages, into, store));
-}
-
-/// Copies bit for bit.
-///
-/// # Panics
-/// Unless both have the same length.
-pub fn copy<T: Element>(from: &[T], into: &mut [T], store: Store) {
-    Copies::new(store).copy(from, into);
 }
 
 /// Averages each row by `one`, which is given a single pair and counts the elements that it refuses, or also marks them.

@@ -161,7 +161,7 @@ fn streamed_copies_write_what_they_are_given_and_nothing_else() {
         for skip in 0..4 {
             let from: Vec<u16> = (0..length as u16 + 4).collect();
             let mut into = vec![0xffff; length + 8];
-            copy(&from[4..], &mut into[skip..][..length], Store::Streamed);
+            Copies::new(Store::Streamed).copy(&from[4..], &mut into[skip..][..length]);
             assert_eq!(into[skip..][..length], from[4..]);
             assert!(into[..skip].iter().chain(&into[skip + length..]).all(|&x| x == 0xffff));
         }
