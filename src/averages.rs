@@ -117,7 +117,7 @@ impl Averages {
         self.check(params.len(), |index| params[index].as_view())?;
         self.ledger.advise_on_share(horizon);
         for (index, param) in params.iter_mut().enumerate() {
-            self.engine.assign(param, &self.shadows.get(horizon, index).view());
+            self.engine.assign(param, &self.shadows.average(horizon, index).view());
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Averages {
     pub fn shadow(&self, index: usize, horizon: usize) -> Result<View<'_>> {
         self.ledger.check_index(index)?;
         self.ledger.check_horizon(horizon)?;
-        Ok(self.shadows.get(horizon, index).view())
+        Ok(self.shadows.average(horizon, index).view())
     }
 
     /// The same, to keep.

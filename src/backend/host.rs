@@ -89,8 +89,8 @@ fn batches<H: HostMemory>(
 }
 
 /// Another thread may reshape a tensor between the checks of a call and its pass.
-fn unchanged(view: &View<'_>, average: &Descriptor, index: usize) -> Result<()> {
-    if *view.shape() == average.shape[..] {
+fn unchanged(view: &View<'_>, average: &Buffer, index: usize) -> Result<()> {
+    if view.shape() == average.shape() {
         return Ok(());
     }
     let problem = format!("was reshaped to {:?} by another thread during the call", view.shape());
@@ -157,7 +157,7 @@ impl<H: HostMemory> Backend for H {
         batches::<H>(params, |range, views| {
             let start = range.start;
             for (index, view) in range.clone().zip(views) {
-                unchanged(view, to.get(0, index).descriptor(), index)?;
+                unchanged(view, to.average(0, index), index)?;
             }
             self.engine().average(to, range, |index| views[index - start], alphas, on, report)
         })
@@ -173,7 +173,7 @@ impl<H: HostMemory> Backend for H {
     fn write(&self, params: &[Self::Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
         for (index, tensor) in params.iter().enumerate().filter(|&(index, _)| owners[index] == index) {
             let values = match &from {
-                Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
+                Source::Averages { shadows, horizon } => shadows.average(*horizon, index),
                 Source::Backup(backup) => backup.get(index),
             };
             HostMemory::write(self, tensor, &values.view()).map_err(|error| error.at(index))?;

@@ -14,10 +14,12 @@ use triomphe::Arc;
 /// shape and the same bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    descriptor: Descriptor,
-    elements: usize,
     // Words of 64 bits are aligned for every dtype.
-    words: Arc<Words>,
+    words: Words,
+    elements: usize,
+    dtype: DType,
+    /// Apart, as a pass has no use for it: with it in here, one over many small tensors would have twice as much to read.
+    shape: Arc<[usize]>,
 }
 
 impl Buffer {
@@ -26,11 +28,11 @@ impl Buffer {
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
     pub fn zeroed(descriptor: Descriptor) -> Result<Self> {
-        let Descriptor { dtype, shape } = &descriptor;
-        let elements = descriptor::elements(*dtype, shape).ok_or(Error::Memory { bytes: usize::MAX })?;
+        let Descriptor { dtype, shape } = descriptor;
+        let elements = descriptor::elements(dtype, &shape).ok_or(Error::Memory { bytes: usize::MAX })?;
         let bytes = elements * dtype.size();
         let words = Words::zeroed(bytes.div_ceil(8))?;
-        Ok(Self { descriptor, elements, words: Arc::new(words) })
+        Ok(Self { words, elements, dtype, shape: shape[..].into() })
     }
 
     /// A tensor with the values of another, bit for bit.
@@ -54,23 +56,35 @@ impl Buffer {
 
     #[cold]
     fn part(&mut self) -> Result<()> {
-        self.words = Arc::new(self.words.copied()?);
+        self.words = self.words.copied()?;
         Ok(())
     }
 
+    /// The element type.
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The extent of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
     /// The dtype and the shape.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(self.dtype, &self.shape)
     }
 
     /// How many elements there are.
+    #[inline]
     pub fn elements(&self) -> usize {
         self.elements
     }
 
     /// Whether a tensor has this dtype and this shape.
     pub fn is_like(&self, other: &View<'_>) -> bool {
-        self.descriptor.dtype == other.dtype() && self.descriptor.shape[..] == *other.shape()
+        self.dtype == other.dtype() && *self.shape == *other.shape()
     }
 
     /// The elements.
@@ -95,19 +109,19 @@ impl Buffer {
 
     /// The elements as they lie in memory.
     pub fn as_bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(self.words.as_slice())[..self.elements * self.descriptor.dtype.size()]
+        &bytemuck::cast_slice(self.words.as_slice())[..self.elements * self.dtype.size()]
     }
 
     /// The elements as they lie in memory, to write; copies them first if somebody else holds them.
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
-        let bytes = self.elements * self.descriptor.dtype.size();
+        let bytes = self.elements * self.dtype.size();
         &mut bytemuck::cast_slice_mut(self.as_mut_words())[..bytes]
     }
 
     #[inline]
     fn as_mut_words(&mut self) -> &mut [u64] {
         self.own().unwrap_or_else(|error| panic!("{error}"));
-        Arc::get_mut(&mut self.words).expect("nobody else holds it now")
+        self.words.get_mut().expect("nobody else holds it now")
     }
 
     /// Calls `visit` for piece after piece of the bytes that the elements have as `dtype`: their own, or one that an
@@ -124,7 +138,7 @@ impl Buffer {
         most: usize,
         mut visit: impl FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let own = self.descriptor.dtype;
+        let own = self.dtype;
         if dtype == own {
             return self.as_bytes().chunks(most).try_for_each(visit);
         }
@@ -145,7 +159,7 @@ impl Buffer {
     /// # Panics
     /// If it is another dtype.
     pub fn fits(&self, dtype: DType) -> bool {
-        let own = self.descriptor.dtype;
+        let own = self.dtype;
         dtype == own
             || dispatch!(average (own, dtype) as (S, P) => {
                 self.as_slice::<S>().iter().all(|&s| !s.finite() || S::widen(Shadow::narrow::<P>(s)).finite())
@@ -160,8 +174,8 @@ impl Buffer {
     /// # Panics
     /// Unless averages may be of `dtype`, and parameters of the own one.
     pub fn widened(&self, dtype: DType) -> Result<Self> {
-        let own = self.descriptor.dtype;
-        let mut wide = Buffer::zeroed(Descriptor { dtype, shape: self.descriptor.shape.clone() })?;
+        let own = self.dtype;
+        let mut wide = Buffer::zeroed(Descriptor::new(dtype, &self.shape))?;
         dispatch!(average (dtype, own) as (S, P) => {
             kernel::widen(self.as_slice::<P>(), wide.as_mut_slice::<S>());
         });
@@ -170,12 +184,12 @@ impl Buffer {
 
     #[inline]
     fn check_width<T: Element>(&self) {
-        let dtype = self.descriptor.dtype;
+        let dtype = self.dtype;
         assert_eq!(size_of::<T>(), dtype.size(), "{dtype} read as {}", T::DTYPE);
     }
 
     /// A view, shaped.
     pub fn view(&self) -> View<'_> {
-        View::over(self.words.as_slice(), self.descriptor.dtype, &self.descriptor.shape)
+        View::over(self.words.as_slice(), self.dtype, &self.shape)
     }
 }

@@ -195,9 +195,9 @@ impl Engine {
     ) -> Result<()> {
         let horizons = shadows.horizons();
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
+        shadows.own()?;
+        let elements = shadows.elements(range.clone());
         let (owners, items) = shadows.rows(range.clone());
-        items.iter_mut().try_for_each(Buffer::own)?;
-        let elements = items.chunks(horizons).map(|rows| rows[0].elements()).sum();
         let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();
         self.run_parts(elements, owners, range, (items, horizons), weight, |part, items, grain| {

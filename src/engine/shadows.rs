@@ -4,15 +4,36 @@ use super::Buffer;
 use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::DType;
 use crate::error::Result;
+use smallvec::SmallVec;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The averages of a model in host memory: for each tensor, one buffer for each horizon. Tied tensors, which are the same
 /// memory under several names, have one set of buffers between them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HostShadows {
     horizons: usize,
     owners: Vec<usize>,
     /// For each tensor those of its horizons; empty ones where another tensor has them.
     buffers: Vec<Buffer>,
+    /// The elements of all tensors that have averages of their own.
+    elements: usize,
+    /// Whether somebody else may hold some of the buffers: without that no pass has to ask each of them.
+    lent: AtomicBool,
+}
+
+impl Clone for HostShadows {
+    /// Shares the memory until either is written.
+    fn clone(&self) -> Self {
+        self.lent.store(true, Relaxed);
+        Self {
+            horizons: self.horizons,
+            owners: self.owners.clone(),
+            buffers: self.buffers.clone(),
+            elements: self.elements,
+            lent: true.into(),
+        }
+    }
 }
 
 impl HostShadows {
@@ -26,7 +47,8 @@ impl HostShadows {
         let mut owners = spec.owners.iter().enumerate();
         assert!(owners.all(|(index, &owner)| owner <= index && spec.owns(owner)), "an owner that owns nothing");
         let buffers = Vec::with_capacity(spec.owners.len() * spec.horizons);
-        Self { horizons: spec.horizons, owners: spec.owners.to_vec(), buffers }
+        let (horizons, owners) = (spec.horizons, spec.owners.to_vec());
+        Self { horizons, owners, buffers, elements: 0, lent: false.into() }
     }
 
     /// Averages that are there already: for each tensor those of its horizons. Those of a tensor that does not own any are
@@ -40,18 +62,27 @@ impl HostShadows {
     pub fn of(averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self> {
         let mut shadows = Self::with_room(spec);
         assert_eq!(averages.len(), spec.owners.len() * spec.horizons, "a buffer for each tensor and horizon");
-        for (at, buffer) in averages.into_iter().enumerate() {
-            let owns = spec.owns(at / spec.horizons);
-            shadows.buffers.push(if owns { buffer } else { nothing()? });
+        let mut averages = averages.into_iter();
+        while shadows.tensors() < spec.owners.len() {
+            let row: SmallVec<[Buffer; 8]> = averages.by_ref().take(spec.horizons).collect();
+            if spec.owns(shadows.tensors()) { shadows.push(row) } else { shadows.push_tied()? }
         }
+        shadows.lent = true.into();
         Ok(shadows)
     }
 
-    /// The averages of one tensor at one horizon.
+    /// The averages of one tensor at one horizon. A clone of them stays as it is, whatever comes.
     ///
     /// # Panics
     /// Where there is no such horizon or tensor.
     pub fn get(&self, horizon: usize, index: usize) -> &Buffer {
+        self.lent.store(true, Relaxed);
+        self.average(horizon, index)
+    }
+
+    /// The same, of which no clone is made.
+    #[inline]
+    pub(crate) fn average(&self, horizon: usize, index: usize) -> &Buffer {
         assert!(horizon < self.horizons, "horizon {horizon} of {}", self.horizons);
         &self.buffers[self.owners[index] * self.horizons + horizon]
     }
@@ -61,8 +92,8 @@ impl HostShadows {
     /// # Panics
     /// Where there is no such tensor, or its averages are of another dtype.
     pub fn values(&self, index: usize) -> &[f64] {
-        let buffer = self.get(0, index);
-        let dtype = buffer.descriptor().dtype;
+        let buffer = self.average(0, index);
+        let dtype = buffer.dtype();
         assert_eq!(dtype, DType::F64, "the averages of tensor {index} are {dtype}: read them through a view");
         buffer.as_slice()
     }
@@ -82,9 +113,32 @@ impl HostShadows {
         self.owners[index] == index
     }
 
-    /// Gives the next tensor its averages, one for each horizon.
+    /// The elements of the tensors in a range that have averages of their own, once for all horizons.
+    pub(super) fn elements(&self, range: Range<usize>) -> usize {
+        // Mostly all of them, which are not added up again.
+        if range.len() == self.tensors() {
+            return self.elements;
+        }
+        range.map(|index| self.buffers[index * self.horizons].elements()).sum()
+    }
+
+    /// Makes sure that nobody else holds any of the memory, by copies if need be, so that no write needs memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough.
+    pub(super) fn own(&mut self) -> Result<()> {
+        if *self.lent.get_mut() {
+            self.buffers.iter_mut().try_for_each(Buffer::own)?;
+            *self.lent.get_mut() = false;
+        }
+        Ok(())
+    }
+
+    /// Gives the next tensor its averages, one for each horizon, of which nobody has a clone.
     pub(super) fn push(&mut self, row: impl IntoIterator<Item = Buffer>) {
+        let before = self.buffers.len();
         self.buffers.extend(row);
+        self.elements += self.buffers[before].elements();
     }
 
     /// Gives the next tensor those of its owner.
@@ -96,7 +150,7 @@ impl HostShadows {
     }
 
     /// The buffers of the tensors in a range, one after the other.
-    pub(super) fn rows(&mut self, range: std::ops::Range<usize>) -> (&[usize], &mut [Buffer]) {
+    pub(super) fn rows(&mut self, range: Range<usize>) -> (&[usize], &mut [Buffer]) {
         let buffers = &mut self.buffers[range.start * self.horizons..range.end * self.horizons];
         (&self.owners, buffers)
     }

@@ -70,7 +70,7 @@ impl Pass {
         report: &Report,
     ) -> usize {
         let [blend] = self.blends[..] else { return 0 };
-        let dtype = shadows[0].descriptor().dtype;
+        let dtype = shadows[0].dtype();
         if owners[first] != first || dtype.class() == Class::Copied {
             return 0;
         }
@@ -78,7 +78,7 @@ impl Pass {
             let mut pairs: SmallVec<[Pair<'_, S, P>; ALIKE]> = SmallVec::new();
             for (index, shadow) in (first..).zip(shadows).take(ALIKE) {
                 let param = params(index);
-                let alike = (shadow.descriptor().dtype, param.dtype()) == (S::DTYPE, P::DTYPE);
+                let alike = (shadow.dtype(), param.dtype()) == (S::DTYPE, P::DTYPE);
                 if !alike || owners[index] != index || param.elements() > grain {
                     break;
                 }
@@ -95,7 +95,7 @@ impl Pass {
 
     /// Averages one parameter into its shadows; gives the number of elements refused.
     fn single(&self, shadows: &mut [Buffer], param: &View<'_>, grain: usize) -> u64 {
-        let dtype = shadows[0].descriptor().dtype;
+        let dtype = shadows[0].dtype();
         assert_eq!(shadows[0].elements(), param.elements(), "a shadow and its parameter differ in length");
         if dtype.class() == Class::Copied {
             assert_eq!(dtype, param.dtype(), "a copied tensor and its parameter differ in dtype");
@@ -159,7 +159,7 @@ impl<S: Shadow> Averaging<'_, S> {
 
 /// Fills a shadow with its parameter's values; gives the number of those that are NaN or infinite.
 pub fn fill(shadow: &mut Buffer, param: &View<'_>) -> u64 {
-    let dtype = shadow.descriptor().dtype;
+    let dtype = shadow.dtype();
     let mut refused = 0;
     dispatch!(average (dtype, param.dtype()) as (S, P) => {
         let into = shadow.as_mut_slice::<S>();
@@ -172,7 +172,7 @@ pub fn fill(shadow: &mut Buffer, param: &View<'_>) -> u64 {
 
 /// Copies a tensor of the same dtype, bit for bit.
 pub fn copy(into: &mut Buffer, from: &View<'_>, store: Store, grain: usize) {
-    assert_eq!(into.descriptor().dtype, from.dtype(), "a copy of another dtype");
+    assert_eq!(into.dtype(), from.dtype(), "a copy of another dtype");
     assert_eq!(into.elements(), from.elements(), "a copy of another length");
     let grain = coarse(grain, from);
     dispatch!(word from.dtype() => W => divide(into.as_mut_slice::<W>(), 0, from.unit(), grain, &|start, stretch| {

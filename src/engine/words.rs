@@ -1,48 +1,90 @@
-//! Zeroed memory of whole words: for large tensors in pages of their own, as large as the system has them.
+//! Zeroed memory of whole words, shared by those who hold it: where it lies, and whether one may write to it.
 
 use crate::error::{Error, Result};
 #[cfg(target_os = "linux")]
 use memmap2::Advice;
 use memmap2::MmapMut;
-use std::ops::{Deref, DerefMut};
+use std::iter::repeat_n;
+use std::ops::Range;
+use triomphe::Arc;
 
-/// Memory of 64-bit words.
-#[derive(Debug)]
+/// Memory of 64-bit words. A clone is another holder of the same memory.
+#[derive(Clone, Debug)]
 pub enum Words {
-    Heap(Vec<u64>),
+    /// Right after the count of its holders: to ask for the one brings the other along.
+    Near(Arc<[u128]>),
+    Heap(Arc<Lines>),
     /// In pages of its own: large ones take less looking up, which a pass over a large model notices. NumPy asks for such
     /// ones as well.
-    Pages(MmapMut),
+    Pages(Arc<MmapMut>),
 }
+
+/// Words that begin a line of the caches, so that wide registers are stored into one line and not into two.
+#[derive(Debug)]
+pub struct Lines {
+    words: Box<[u64]>,
+    place: Range<usize>,
+}
+
+/// Bytes from which on memory begins a line.
+const LINES_FROM: usize = 1 << 10;
 
 /// Bytes from which on memory is in pages of its own: two of the larger size that x86-64 has.
 const PAGED_FROM: usize = 4 << 20;
 
+/// Words of a line of the caches.
+const LINE: usize = 8;
+
+impl Lines {
+    fn zeroed(words: usize) -> Option<Self> {
+        let room = bytemuck::allocation::try_zeroed_slice_box::<u64>(words + LINE - 1).ok()?;
+        let address = room.as_ptr().addr() / size_of::<u64>();
+        let first = address.next_multiple_of(LINE) - address;
+        Some(Self { words: room, place: first..first + words })
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u64] {
+        &self.words[self.place.clone()]
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [u64] {
+        &mut self.words[self.place.clone()]
+    }
+}
+
 impl Words {
-    /// So many words, all zero.
+    /// So many words or a few more, all zero, that nobody else holds.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
     pub fn zeroed(words: usize) -> Result<Self> {
         let bytes = words.checked_mul(size_of::<u64>()).ok_or(Error::Memory { bytes: usize::MAX })?;
-        if bytes < PAGED_FROM {
-            let words = bytemuck::allocation::try_zeroed_slice_box(words).map_err(|()| Error::Memory { bytes })?;
-            return Ok(Words::Heap(words.into_vec()));
+        let scarce = || Error::Memory { bytes };
+        if bytes < LINES_FROM {
+            let pairs = repeat_n(0, words.div_ceil(2));
+            return Ok(Words::Near(Arc::try_from_header_and_iter((), pairs).map_err(|_| scarce())?.into()));
         }
-        let pages = MmapMut::map_anon(bytes).map_err(|_| Error::Memory { bytes })?;
+        if bytes < PAGED_FROM {
+            return Ok(Words::Heap(Arc::new(Lines::zeroed(words).ok_or_else(scarce)?)));
+        }
+        let pages = MmapMut::map_anon(bytes).map_err(|_| scarce())?;
         #[cfg(target_os = "linux")]
         // A system without large pages says no, and gives small ones.
         let _ = pages.advise(Advice::HugePage);
-        Ok(Words::Pages(pages))
+        Ok(Words::Pages(Arc::new(pages)))
     }
 
-    /// As many words with the same values.
+    /// As many words with the same values, that nobody else holds.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
     pub fn copied(&self) -> Result<Self> {
-        let mut copy = Self::zeroed(self.len())?;
-        copy.copy_from_slice(self);
+        let words = self.as_slice();
+        let mut copy = Self::zeroed(words.len())?;
+        let own = copy.get_mut().expect("it was just made");
+        own[..words.len()].copy_from_slice(words);
         Ok(copy)
     }
 
@@ -50,28 +92,30 @@ impl Words {
     #[inline]
     pub fn as_slice(&self) -> &[u64] {
         match self {
-            Words::Heap(words) => words,
+            Words::Near(pairs) => bytemuck::cast_slice(pairs),
+            Words::Heap(lines) => lines.as_slice(),
             // Pages are aligned for words, and there are whole ones.
             Words::Pages(pages) => bytemuck::cast_slice(pages),
         }
     }
-}
 
-impl Deref for Words {
-    type Target = [u64];
-
+    /// Whether nobody else holds them.
     #[inline]
-    fn deref(&self) -> &[u64] {
-        self.as_slice()
-    }
-}
-
-impl DerefMut for Words {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [u64] {
+    pub fn is_unique(&self) -> bool {
         match self {
-            Words::Heap(words) => words,
-            Words::Pages(pages) => bytemuck::cast_slice_mut(pages),
+            Words::Near(pairs) => pairs.is_unique(),
+            Words::Heap(lines) => lines.is_unique(),
+            Words::Pages(pages) => pages.is_unique(),
+        }
+    }
+
+    /// The words to write, unless somebody else holds them.
+    #[inline]
+    pub fn get_mut(&mut self) -> Option<&mut [u64]> {
+        match self {
+            Words::Near(pairs) => Arc::get_mut(pairs).map(bytemuck::cast_slice_mut),
+            Words::Heap(lines) => Arc::get_mut(lines).map(Lines::as_mut_slice),
+            Words::Pages(pages) => Arc::get_mut(pages).map(|pages| bytemuck::cast_slice_mut(pages)),
         }
     }
 }
@@ -89,16 +133,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_both_kinds_are_zero_and_copied() {
-        for count in [0, 1, PAGED_FROM / 8 - 1, PAGED_FROM / 8, PAGED_FROM / 8 + 3] {
+    fn words_of_every_kind_are_zero_shared_and_copied() {
+        for count in [0, 1, 2, 127, 128, 129, PAGED_FROM / 8 - 1, PAGED_FROM / 8, PAGED_FROM / 8 + 3] {
             let mut words = Words::zeroed(count).unwrap();
+            assert_eq!(matches!(words, Words::Near(_)), count * 8 < LINES_FROM);
             assert_eq!(matches!(words, Words::Pages(_)), count * 8 >= PAGED_FROM);
-            assert!(words.len() == count && words.iter().all(|&word| word == 0));
-            words.iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
-            let copy = words.copied().unwrap();
-            assert!(copy == words);
-            words.iter_mut().for_each(|word| *word = 7);
-            assert!(copy.iter().enumerate().all(|(i, &word)| word == i as u64));
+            assert!(words.as_slice().len() >= count && words.as_slice().iter().all(|&word| word == 0));
+            let line = words.as_slice().as_ptr().addr() % (8 * LINE);
+            assert!(if count * 8 < LINES_FROM { line % 16 == 0 } else { line == 0 }, "{count} at {line}");
+            words.get_mut().unwrap().iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
+            let (holder, mut copy) = (words.clone(), words.copied().unwrap());
+            assert!(!words.is_unique() && words.get_mut().is_none() && copy.is_unique());
+            assert!(copy == words && copy.as_slice().len() >= count);
+            assert!(Words::zeroed(count).unwrap() == Words::zeroed(count).unwrap());
+            copy.get_mut().unwrap().iter_mut().for_each(|word| *word = 7);
+            assert!(holder.as_slice().iter().enumerate().all(|(i, &word)| word == i as u64));
+            drop(holder);
+            assert!(words.is_unique() && words.get_mut().is_some());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where the elements of a tensor lie: one after the other or strided, and within a memory.
 
-use crate::descriptor::{self, Shape};
+use crate::descriptor;
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use smallvec::SmallVec;
@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 /// The shape of a tensor and how its elements lie in memory, worked out once for any number of views.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    shape: Shape,
-    strides: SmallVec<[isize; 6]>,
-    pub(super) elements: usize,
+    /// The extents of all dimensions, then their strides. Short, as a pass over many small tensors reads one for each.
+    axes: SmallVec<[usize; 4]>,
+    elements: usize,
     contiguous: bool,
 }
 
@@ -24,19 +24,32 @@ impl Layout {
         assert_eq!(shape.len(), strides.len(), "a stride for each dimension");
         let elements = descriptor::elements(dtype, shape)?;
         let contiguous = elements == 0 || contiguous(shape, strides);
-        Some(Self { shape: shape.into(), strides: strides.into(), elements, contiguous })
+        let axes = shape.iter().chain(bytemuck::cast_slice(strides)).copied().collect();
+        Some(Self { axes, elements, contiguous })
     }
 
     /// The extent of each dimension.
     #[inline]
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.axes[..self.axes.len() / 2]
     }
 
     /// The steps in memory, in elements.
     #[inline]
     pub fn strides(&self) -> &[isize] {
-        &self.strides
+        bytemuck::cast_slice(&self.axes[self.axes.len() / 2..])
+    }
+
+    /// Whether it is that of elements of so many bytes with this shape, and these strides in bytes.
+    #[inline]
+    pub fn is(&self, size: usize, shape: &[usize], strides: &[isize]) -> bool {
+        let (axes, all) = (&self.axes[..], shape.len());
+        // By hand, as comparing two slices is a call, and this is done for each tensor at each update.
+        axes.len() == 2 * all
+            && strides.len() == all
+            && (0..all).all(|axis| {
+                shape[axis] == axes[axis] && strides[axis] == (axes[all + axis] as isize).wrapping_mul(size as isize)
+            })
     }
 
     /// How many elements there are.
@@ -48,7 +61,7 @@ impl Layout {
     /// The strides, unless the elements lie one after the other.
     #[inline]
     pub(super) fn steps(&self) -> Option<&[isize]> {
-        if self.contiguous { None } else { Some(&self.strides) }
+        if self.contiguous { None } else { Some(self.strides()) }
     }
 }
 

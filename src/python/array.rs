@@ -188,7 +188,7 @@ impl Tensor {
         let (shape, strides) = axes(fields);
         let same = self.called == called(fields)
             && fields.flags & NPY_ARRAY_ALIGNED != 0
-            && is_laid_out(&self.layout, self.dtype.size(), shape, strides);
+            && self.layout.is(self.dtype.size(), shape, strides);
         if same {
             self.place(fields);
         }
@@ -288,18 +288,6 @@ fn axes(fields: &Fields) -> (&[usize], &[isize]) {
             std::slice::from_raw_parts(fields.strides, dimensions),
         )
     }
-}
-
-/// Whether a layout is that of an array with this shape and these strides in bytes.
-#[inline]
-fn is_laid_out(layout: &Layout, size: usize, shape: &[usize], strides: &[isize]) -> bool {
-    let (known, steps) = (layout.shape(), layout.strides());
-    let axes = shape.len();
-    // By hand, as comparing two slices is a call, and this is done for each array at each call.
-    axes == known.len()
-        && axes == strides.len()
-        && axes == steps.len()
-        && (0..axes).all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis] * size as isize)
 }
 
 /// The layout of an array with this shape and these strides in bytes; else what is wrong with it.

@@ -86,7 +86,7 @@ impl Backend for PythonModel {
 
     fn write(&self, params: &[Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
         let from = |index| match &from {
-            Source::Averages { shadows, horizon } => shadows.get(*horizon, index),
+            Source::Averages { shadows, horizon } => shadows.average(*horizon, index),
             Source::Backup(backup) => backup.get(index),
         };
         // SAFETY: the arrays are alive and as they were read, see `PythonModel`; they are writable, as `EMA` asked

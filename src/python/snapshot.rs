@@ -35,11 +35,10 @@ pub unsafe fn is_snapshot(py: Python<'_>, base: *mut PyObject) -> bool {
 
 /// A read-only array over the memory of a buffer; nothing is copied.
 pub fn snapshot(py: Python<'_>, buffer: Buffer) -> PyResult<Bound<'_, PyAny>> {
-    let descriptor = buffer.descriptor().clone();
-    let number = number(descriptor.dtype).expect("averages have dtypes of NumPy's own");
+    let number = number(buffer.dtype()).expect("averages have dtypes of NumPy's own");
+    let mut dimensions: SmallVec<[isize; 6]> = buffer.shape().iter().map(|&extent| extent as isize).collect();
     let base = Bound::new(py, Snapshot { buffer })?;
     let data = base.get().buffer.view().as_ptr();
-    let mut dimensions: SmallVec<[isize; 6]> = descriptor.shape.iter().map(|&extent| extent as isize).collect();
     // SAFETY: the memory holds that many elements of that dtype, contiguous and aligned, and never changes: a buffer is
     // copied before it is written while it is shared. The two calls take over the references that they are given, and
     // the base outlives the array.

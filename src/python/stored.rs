@@ -54,7 +54,7 @@ fn plain(average: &Buffer) -> Result<Buffer, Error> {
 }
 
 fn has_odd_bools(average: &Buffer) -> bool {
-    average.descriptor().dtype == DType::Bool && average.as_bytes().iter().any(|&byte| byte > 1)
+    average.dtype() == DType::Bool && average.as_bytes().iter().any(|&byte| byte > 1)
 }
 
 /// The books and the averages, with the tensors in the order of `names` if any are given.

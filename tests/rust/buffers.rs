@@ -96,7 +96,7 @@ fn the_memory_of_a_backup_is_used_again_only_for_the_same_dtype_and_shape() {
     ] {
         backup_one(&engine, &mut backup, view);
         let kept = backup.get(0);
-        assert_eq!(*kept.descriptor(), view.descriptor());
+        assert_eq!(kept.descriptor(), view.descriptor());
         assert_eq!(kept.as_slice::<u32>(), view.as_slice::<u32>().unwrap());
         let now = kept.as_slice::<u32>().as_ptr();
         if again {

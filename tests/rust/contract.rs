@@ -153,7 +153,7 @@ fn a_bf16_average_moves() {
         ema.update(&params).unwrap();
     }
     let average = ema.shadow(0, 0).unwrap();
-    assert_eq!(average.descriptor().dtype, DType::F32);
+    assert_eq!(average.dtype(), DType::F32);
     close(f64::from(average.as_slice::<f32>()[0]), 1.5 - 0.5 * 0.999_f64.powi(2000), 1e-5);
 }
 

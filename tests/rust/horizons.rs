@@ -55,7 +55,7 @@ impl Model {
         for (i, size) in SIZES.into_iter().enumerate() {
             for (horizon, averages) in (0..3).map(|horizon| (horizon, self.averages(horizon))) {
                 let shadow = self.ema.shadow(i, horizon).unwrap();
-                assert_eq!(shadow.descriptor().shape[..], [size]);
+                assert_eq!(*shadow.shape(), [size]);
                 assert_eq!(shadow.as_slice::<f64>(), averages[i], "tensor {i}, horizon {horizon}");
             }
             assert_eq!(self.ema.shadow_values(i), self.averages(0)[i]);
