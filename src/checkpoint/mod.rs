@@ -14,6 +14,7 @@ mod document;
 mod header;
 mod problem;
 mod read;
+mod room;
 mod set;
 mod write;
 

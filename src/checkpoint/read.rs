@@ -3,6 +3,7 @@
 use super::document::{self, Document, Stored};
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
+use super::room;
 use super::write::{PIECE, Watch};
 use crate::dtype::DType;
 use crate::engine::Buffer;
@@ -48,27 +49,32 @@ impl Opened {
     pub fn values(mut self, names: &[String], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
         let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
         let mut values: Vec<Option<Buffer>> = vec![None; names.len()];
-        for entry in &self.entries {
-            let mut buffer = Buffer::zeroed(entry.descriptor.clone())?;
-            for piece in buffer.as_mut_bytes().chunks_mut(PIECE) {
-                if !watch() {
-                    return Err(Error::Interrupted { call: "load" }.into());
-                }
-                self.file.read_exact(piece).map_err(|error| cut_short(error.into()))?;
+        let tensors: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.clone()).collect();
+        room::ahead(&tensors, |room| {
+            for (entry, buffer) in self.entries.iter().zip(room) {
+                let buffer = fill(buffer?, entry, &mut self.file, watch)?;
+                // The books have been compared with the header, which names every tensor once.
+                let place = places[&entry.name[..]];
+                let dtype = dtypes[place];
+                values[place] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
             }
-            if entry.descriptor.dtype == DType::Bool && buffer.as_slice::<u8>().iter().any(|&byte| byte > 1) {
-                return content(format_args!(
-                    "has a tensor \"{}\" of bools that are neither true nor false",
-                    entry.name
-                ));
-            }
-            // The books have been compared with the header, which names every tensor once.
-            let place = places[&entry.name[..]];
-            let dtype = dtypes[place];
-            values[place] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
-        }
-        Ok(values.into_iter().map(|buffer| buffer.expect("every name was compared with the header")).collect())
+            Ok(values.into_iter().map(|buffer| buffer.expect("every name was compared with the header")).collect())
+        })
     }
+}
+
+/// Reads the values of a tensor, which come next in the file.
+fn fill(mut buffer: Buffer, entry: &Entry, file: &mut impl Read, watch: Watch<'_>) -> Result<Buffer> {
+    for piece in buffer.as_mut_bytes().chunks_mut(PIECE) {
+        if !watch() {
+            return Err(Error::Interrupted { call: "load" }.into());
+        }
+        file.read_exact(piece).map_err(|error| cut_short(error.into()))?;
+    }
+    if entry.descriptor.dtype == DType::Bool && buffer.as_slice::<u8>().iter().any(|&byte| byte > 1) {
+        return content(format_args!("has a tensor \"{}\" of bools that are neither true nor false", entry.name));
+    }
+    Ok(buffer)
 }
 
 /// A file that ends before its header says is not one that the system can't read.

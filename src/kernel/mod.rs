@@ -14,6 +14,7 @@ mod layout;
 mod level;
 pub mod overlap;
 pub mod part;
+mod run;
 pub mod scalar;
 mod stream;
 mod turn;

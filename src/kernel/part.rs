@@ -2,6 +2,7 @@
 
 use super::BLOCK;
 use super::layout::apart;
+use super::run;
 use super::view::{View, ViewMut};
 use super::walk::PIECE;
 use crate::dtype::Element;
@@ -96,14 +97,10 @@ impl<'a> Part<'a> {
                 produce(at, piece);
                 let mut values = &*piece;
                 walk.runs(at..at + values.len(), |offset, stride, count| {
-                    let (run, rest) = values.split_at(count);
+                    let (now, rest) = values.split_at(count);
                     values = rest;
-                    let mut place = data.wrapping_offset(offset);
-                    for &value in run {
-                        // SAFETY: `runs` gives only offsets of elements of the range, as above.
-                        unsafe { *place = value };
-                        place = place.wrapping_offset(stride);
-                    }
+                    // SAFETY: `runs` gives only elements of the range, as above.
+                    unsafe { run::write(now, data.wrapping_offset(offset), stride) };
                 });
             }
         }

@@ -2,6 +2,7 @@
 
 use super::BLOCK;
 use super::layout::{Layout, contiguous, fills, inside};
+use super::run;
 use super::walk::{PIECE, Walk};
 use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element};
@@ -220,14 +221,10 @@ impl<'a> View<'a> {
             for at in range.clone().step_by(PIECE) {
                 let mut places = &mut piece[..];
                 walk.runs(at..range.end.min(at + PIECE), |offset, stride, count| {
-                    let (run, rest) = std::mem::take(&mut places).split_at_mut(count);
+                    let (now, rest) = std::mem::take(&mut places).split_at_mut(count);
                     places = rest;
-                    let mut from = data.wrapping_offset(offset);
-                    for place in run {
-                        // SAFETY: `runs` gives only offsets of elements of this tensor, as above.
-                        place.write(unsafe { *from });
-                        from = from.wrapping_offset(stride);
-                    }
+                    // SAFETY: `runs` gives only elements of this tensor, as above.
+                    unsafe { run::read(data.wrapping_offset(offset), stride, now) };
                 });
                 // SAFETY: as many have been written as there are in the range.
                 visit(at, unsafe { written(&piece, PIECE.min(range.end - at)) });
