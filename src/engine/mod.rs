@@ -8,6 +8,7 @@ mod tasks;
 mod words;
 
 pub use buffer::Buffer;
+pub use pool::take_part;
 pub use shadows::HostShadows;
 use shadows::nothing;
 
@@ -65,7 +66,8 @@ impl Engine {
         Self::default()
     }
 
-    /// With so many threads; 0 means what `RAYON_NUM_THREADS` or else the processor says.
+    /// With so many threads; 0 means what `RAYON_NUM_THREADS` or else the processor says. A caller that hands work over is
+    /// none of them, unless it has said [`take_part`].
     pub fn threads(self, threads: usize) -> Self {
         Self { threads, ..self }
     }
@@ -83,18 +85,14 @@ impl Engine {
 
     /// Whether a call on so many elements is spread over threads.
     pub fn is_parallel(&self, elements: usize) -> bool {
-        // A worker that waits for its part may take up another job, and that one may want a lock that is held here.
-        elements >= self.serial_below && rayon::current_thread_index().is_none()
+        elements >= self.serial_below && pool::is_free()
     }
 
     fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        if self.is_parallel(elements) {
-            match pool::get(self.threads) {
-                Some(pool) if pool.current_num_threads() > 1 => return pool.install(|| work(self.grain)),
-                _ => {}
-            }
+        match if self.is_parallel(elements) { pool::get(self.threads) } else { None } {
+            Some(pool) => pool.install(|| work(self.grain)),
+            None => work(usize::MAX),
         }
-        work(usize::MAX)
     }
 
     /// Calls `work(part, items, grain)` for parts of `range` with their share of the items, so many for each tensor.

@@ -260,6 +260,62 @@ def test_a_forked_child_averages_large_models_too() -> None:
     assert run_python(FORK, RAYON_NUM_THREADS="4", timeout=30).strip() == "0"
 
 
+# The thread that imports the package is one of those that average; others wait for theirs, as a child does.
+IMPORTED = """
+import os, sys, threading, warnings
+import numpy as np
+
+warnings.simplefilter("ignore")
+
+def load():
+    global EMA
+    from shrew_ema import EMA
+
+def average(size):
+    params = {"w": np.zeros(size, np.float32), "v": np.zeros((2, 300_000), np.float64)}
+    ema = EMA(params, 0.5)
+    for _ in range(20):
+        for param in params.values():
+            param += 1
+        ema.update()
+        with ema.applied():
+            assert np.all(params["v"] == params["v"][0, 0])
+    # The average of 1 to 20 with the halves of halves.
+    outcomes.append(all(np.all(ema.shadow_values(name) == 19 + 0.5**20) for name in params))
+
+def run(count, work, *arguments):
+    threads = [threading.Thread(target=work, args=arguments) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+outcomes = []
+if sys.argv[1] == "main":
+    load()
+else:
+    run(1, load)[0].join()
+# One size keeps the interpreter during a call, the other one does not.
+for size in [600_000, 5_000_000]:
+    threads = run(2, average, size)
+    average(size)
+    for thread in threads:
+        thread.join()
+child = os.fork()
+average(600_000)
+if child == 0:
+    grandchild = os.fork()
+    average(600_000)
+    os._exit(len(outcomes) - 8 if grandchild == 0 else os.waitpid(grandchild, 0)[1])
+assert os.waitpid(child, 0)[1] == 0
+print(len(outcomes), all(outcomes))
+"""
+
+
+@pytest.mark.parametrize("importer", ["main", "another"])
+def test_large_models_are_averaged_whoever_has_imported_the_package(importer: str) -> None:
+    assert run_python(IMPORTED, importer, RAYON_NUM_THREADS="3", timeout=60).split() == ["7", "True"]
+
+
 # Memory that another thread gives back in the middle of a pass would be read where nothing is.
 RESIZE = """
 import sys
