@@ -1,4 +1,5 @@
-//! A run of elements, each as far from the one before it: copied out of a tensor, or into it.
+//! A run of elements, each as far from the one before it: copied out of a tensor, or into it. Neither is a part of the loops
+//! that call it: there are many of those, and to call it takes little of what a run does.
 
 use super::ahead::{LINE, ask_line};
 use crate::dtype::Element;
@@ -14,7 +15,7 @@ const DISTANCE: usize = 2048;
 ///
 /// # Safety
 /// The elements of the run must be readable and aligned at these places.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn read<T: Element>(from: *const T, stride: isize, into: &mut [MaybeUninit<T>]) {
     // SAFETY: the caller's own promise. Where the compiler knows the stride, it takes several elements at a time.
     unsafe {
@@ -40,7 +41,7 @@ unsafe fn read_at<T: Element>(from: *const T, stride: isize, into: &mut [MaybeUn
 ///
 /// # Safety
 /// The elements of the run must be writable and aligned at these places.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn write<T: Element>(from: &[T], into: *mut T, stride: isize) {
     if stride == 1 {
         // SAFETY: the elements of the run, which follow each other, are not those of `from`, which nobody may write.
