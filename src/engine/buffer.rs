@@ -1,7 +1,7 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
 use super::words::Words;
-use crate::descriptor::{self, Descriptor};
+use crate::descriptor::{self, Descriptor, Shape};
 use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
 use crate::kernel::view::View;
@@ -22,11 +22,11 @@ pub struct Buffer {
     elements: usize,
     dtype: DType,
     /// Apart, as a pass has no use for it: with it in here, one over many small tensors would have twice as much to read.
-    shape: Arc<[usize]>,
+    shape: Arc<Shape>,
 }
 
 // Of many small tensors a pass reads little else, and that from memory.
-const _: () = assert!(size_of::<Buffer>() <= 56);
+const _: () = assert!(size_of::<Buffer>() <= 48);
 
 impl Buffer {
     /// A tensor of zeros.
@@ -38,7 +38,7 @@ impl Buffer {
         let elements = descriptor::elements(dtype, &shape).ok_or(Error::Memory { bytes: usize::MAX })?;
         let bytes = elements * dtype.size();
         let words = Words::zeroed(bytes.div_ceil(8))?;
-        Ok(Self { words, elements, dtype, shape: shape[..].into() })
+        Ok(Self { words, elements, dtype, shape: Arc::new(shape) })
     }
 
     /// The same, of memory that the system has given already: mostly it does so only where that is first written.
@@ -100,7 +100,7 @@ impl Buffer {
 
     /// Whether a tensor has this dtype and this shape.
     pub fn is_like(&self, other: &View<'_>) -> bool {
-        self.dtype == other.dtype() && *self.shape == *other.shape()
+        self.dtype == other.dtype() && self.shape[..] == *other.shape()
     }
 
     /// The elements.

@@ -12,7 +12,7 @@ use triomphe::Arc;
 #[derive(Clone, Debug)]
 pub enum Words {
     /// Right after the count of its holders: to ask for the one brings the other along.
-    Near(Arc<[u128]>),
+    Near(Arc<[u64]>),
     Heap(Arc<Lines>),
     /// In pages of its own: large ones take less looking up, which a pass over a large model notices. NumPy asks for such
     /// ones as well.
@@ -63,8 +63,8 @@ impl Words {
         let bytes = words.checked_mul(size_of::<u64>()).ok_or(Error::Memory { bytes: usize::MAX })?;
         let scarce = || Error::Memory { bytes };
         if bytes < LINES_FROM {
-            let pairs = repeat_n(0, words.div_ceil(2));
-            return Ok(Words::Near(Arc::try_from_header_and_iter((), pairs).map_err(|_| scarce())?.into()));
+            let near = Arc::try_from_header_and_iter((), repeat_n(0, words));
+            return Ok(Words::Near(near.map_err(|_| scarce())?.into()));
         }
         if bytes < PAGED_FROM {
             return Ok(Words::Heap(Arc::new(Lines::zeroed(words).ok_or_else(scarce)?)));
@@ -92,7 +92,7 @@ impl Words {
     #[inline]
     pub fn as_slice(&self) -> &[u64] {
         match self {
-            Words::Near(pairs) => bytemuck::cast_slice(pairs),
+            Words::Near(words) => words,
             Words::Heap(lines) => lines.as_slice(),
             // Pages are aligned for words, and there are whole ones.
             Words::Pages(pages) => bytemuck::cast_slice(pages),
@@ -103,7 +103,7 @@ impl Words {
     #[inline]
     pub fn is_unique(&self) -> bool {
         match self {
-            Words::Near(pairs) => pairs.is_unique(),
+            Words::Near(words) => words.is_unique(),
             Words::Heap(lines) => lines.is_unique(),
             Words::Pages(pages) => pages.is_unique(),
         }
@@ -113,7 +113,7 @@ impl Words {
     #[inline]
     pub fn get_mut(&mut self) -> Option<&mut [u64]> {
         match self {
-            Words::Near(pairs) => Arc::get_mut(pairs).map(bytemuck::cast_slice_mut),
+            Words::Near(words) => Arc::get_mut(words),
             Words::Heap(lines) => Arc::get_mut(lines).map(Lines::as_mut_slice),
             Words::Pages(pages) => Arc::get_mut(pages).map(|pages| bytemuck::cast_slice_mut(pages)),
         }
@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(matches!(words, Words::Pages(_)), count * 8 >= PAGED_FROM);
             assert!(words.as_slice().len() >= count && words.as_slice().iter().all(|&word| word == 0));
             let line = words.as_slice().as_ptr().addr() % (8 * LINE);
-            assert!(if count * 8 < LINES_FROM { line % 16 == 0 } else { line == 0 }, "{count} at {line}");
+            assert!(count * 8 < LINES_FROM || line == 0, "{count} at {line}");
             words.get_mut().unwrap().iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
             let (holder, mut copy) = (words.clone(), words.copied().unwrap());
             assert!(!words.is_unique() && words.get_mut().is_none() && copy.is_unique());

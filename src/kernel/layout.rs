@@ -6,12 +6,32 @@ use crate::error::{Error, Result};
 use smallvec::SmallVec;
 
 /// The shape of a tensor and how its elements lie in memory, worked out once for any number of views.
+///
+/// Small, as a pass over many small tensors reads one for each: most of those have one axis, which says nothing more.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The extents of all dimensions, then their strides. Short, as a pass over many small tensors reads one for each.
-    axes: SmallVec<[usize; 4]>,
     elements: usize,
+    /// None where there is one dimension and the elements lie one after the other.
+    axes: Option<Box<Axes>>,
+}
+
+#[derive(Clone, Debug)]
+struct Axes {
+    /// The extents of all dimensions, then their strides.
+    all: SmallVec<[usize; 8]>,
     contiguous: bool,
+}
+
+impl Axes {
+    #[inline]
+    fn shape(&self) -> &[usize] {
+        &self.all[..self.all.len() / 2]
+    }
+
+    #[inline]
+    fn strides(&self) -> &[isize] {
+        bytemuck::cast_slice(&self.all[self.all.len() / 2..])
+    }
 }
 
 impl Layout {
@@ -23,33 +43,31 @@ impl Layout {
     pub fn new(dtype: DType, shape: &[usize], strides: &[isize]) -> Option<Self> {
         assert_eq!(shape.len(), strides.len(), "a stride for each dimension");
         let elements = descriptor::elements(dtype, shape)?;
-        let contiguous = elements == 0 || contiguous(shape, strides);
-        let axes = shape.iter().chain(bytemuck::cast_slice(strides)).copied().collect();
-        Some(Self { axes, elements, contiguous })
+        let axes = || Axes {
+            all: shape.iter().chain(bytemuck::cast_slice(strides)).copied().collect(),
+            contiguous: elements == 0 || contiguous(shape, strides),
+        };
+        let plain = matches!((shape, strides), ([_], [1]));
+        Some(Self { elements, axes: (!plain).then(|| Box::new(axes())) })
     }
 
     /// The extent of each dimension.
     #[inline]
     pub fn shape(&self) -> &[usize] {
-        &self.axes[..self.axes.len() / 2]
-    }
-
-    /// The steps in memory, in elements.
-    #[inline]
-    pub fn strides(&self) -> &[isize] {
-        bytemuck::cast_slice(&self.axes[self.axes.len() / 2..])
+        self.axes.as_ref().map_or(std::slice::from_ref(&self.elements), |axes| axes.shape())
     }
 
     /// Whether it is that of elements of so many bytes with this shape, and these strides in bytes.
     #[inline]
     pub fn is(&self, size: usize, shape: &[usize], strides: &[isize]) -> bool {
-        let (axes, all) = (&self.axes[..], shape.len());
+        let Some(axes) = &self.axes else {
+            return matches!((shape, strides), (&[extent], &[step]) if extent == self.elements && step == size as isize);
+        };
         // By hand, as comparing two slices is a call, and this is done for each tensor at each update.
-        axes.len() == 2 * all
-            && strides.len() == all
-            && (0..all).all(|axis| {
-                shape[axis] == axes[axis] && strides[axis] == (axes[all + axis] as isize).wrapping_mul(size as isize)
-            })
+        let (known, steps) = (axes.shape(), axes.strides());
+        (shape.len(), strides.len()) == (known.len(), steps.len())
+            && (0..known.len())
+                .all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis].wrapping_mul(size as isize))
     }
 
     /// How many elements there are.
@@ -58,10 +76,10 @@ impl Layout {
         self.elements
     }
 
-    /// The strides, unless the elements lie one after the other.
+    /// The shape, and the strides unless the elements lie one after the other; none where they do, along the only dimension.
     #[inline]
-    pub(super) fn steps(&self) -> Option<&[isize]> {
-        if self.contiguous { None } else { Some(self.strides()) }
+    pub(super) fn axes(&self) -> Option<(&[usize], Option<&[isize]>)> {
+        self.axes.as_ref().map(|axes| (axes.shape(), if axes.contiguous { None } else { Some(axes.strides()) }))
     }
 }
 

@@ -62,8 +62,8 @@ impl<'a> View<'a> {
     /// As for [`View::from_raw`]; the layout has to be one of this dtype.
     #[inline]
     pub unsafe fn from_layout(data: NonNull<u8>, dtype: DType, layout: &'a Layout) -> Self {
-        let (elements, strides) = (layout.elements(), layout.steps());
-        Self { data, dtype, elements, shape: Some(layout.shape()), strides, memory: PhantomData }
+        let (shape, strides) = layout.axes().map_or((None, None), |(shape, strides)| (Some(shape), strides));
+        Self { data, dtype, elements: layout.elements(), shape, strides, memory: PhantomData }
     }
 
     /// A contiguous tensor at the start of `words`, whose bytes are taken as `dtype`.

@@ -75,7 +75,7 @@ pub struct Tensor {
 }
 
 // Of many small tensors a call reads little else, and that from memory.
-const _: () = assert!(size_of::<Tensor>() <= 88);
+const _: () = assert!(size_of::<Tensor>() <= 48);
 
 // SAFETY: the pointer is followed only by `view` and `view_mut`, whose callers promise that the memory is there.
 unsafe impl Send for Tensor {}
