@@ -28,10 +28,10 @@ RUST = [
     ("16 f64 <- f32", 1, 192),
     ("f32 -> bf16, cached", ELEMENTS, 2.05),
     ("f32 -> bf16, streamed", ELEMENTS, 2.54),
-    ("EMA<NdArray>, f32", TENSORS, 1128),
-    ("EMA<NdArray>, f64", TENSORS, 1148),
+    ("EMA<NdArray>, f32", TENSORS, 1102),
+    ("EMA<NdArray>, f64", TENSORS, 1122),
 ]
-PYTHON = 360
+PYTHON = 326
 
 
 def a_call(command: Sequence[str]) -> float:
