@@ -14,7 +14,7 @@ mod document;
 mod header;
 mod problem;
 mod read;
-mod room;
+mod ready;
 mod set;
 mod write;
 

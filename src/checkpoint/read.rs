@@ -3,7 +3,7 @@
 use super::document::{self, Document, Stored};
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
-use super::room;
+use super::ready;
 use super::write::{PIECE, Watch};
 use crate::dtype::DType;
 use crate::engine::Buffer;
@@ -49,13 +49,16 @@ impl Opened {
     pub fn values(mut self, names: &[String], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
         let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
         let mut values: Vec<Option<Buffer>> = vec![None; names.len()];
+        // The books have been compared with the header, which names every tensor once.
+        let wanted = |entry: &Entry| (places[&entry.name[..]], dtypes[places[&entry.name[..]]]);
         let tensors: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.clone()).collect();
-        room::ahead(&tensors, |room| {
-            for (entry, buffer) in self.entries.iter().zip(room) {
-                let buffer = fill(buffer?, entry, &mut self.file, watch)?;
-                // The books have been compared with the header, which names every tensor once.
-                let place = places[&entry.name[..]];
-                let dtype = dtypes[place];
+        // What is widened is in memory twice, so that nothing is made ahead of it.
+        let widens = self.entries.iter().any(|entry| wanted(entry).1 != entry.descriptor.dtype);
+        ready::ahead(if widens { &[] } else { &tensors }, |mut ready| {
+            for entry in &self.entries {
+                let buffer = ready.next().unwrap_or_else(|| Buffer::zeroed(entry.descriptor.clone()))?;
+                let buffer = fill(buffer, entry, &mut self.file, watch)?;
+                let (place, dtype) = wanted(entry);
                 values[place] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
             }
             Ok(values.into_iter().map(|buffer| buffer.expect("every name was compared with the header")).collect())

@@ -33,8 +33,7 @@ use std::fmt;
 /// After the first calls, `update`, `apply` and `restore` use their memory again and take none from the heap, as long as
 /// the model keeps its shapes and ties. What does take some: an update that refuses elements, or that finds a snapshot
 /// which [`shadow`](EMA::shadow) gave out; more than eight horizons or six dimensions; arrays of `ndarray` with gaps in
-/// memory; with threads, rayon's queue, once for some sixty tasks handed over, unless the caller takes part in them
-/// ([`take_part`](crate::engine::take_part)).
+/// memory; with threads, rayon's queue, once for some sixty tasks handed over.
 ///
 /// A training loop, with a model of `ndarray` arrays:
 ///

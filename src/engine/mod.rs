@@ -8,7 +8,8 @@ mod tasks;
 mod words;
 
 pub use buffer::Buffer;
-pub use pool::take_part;
+#[cfg(feature = "python")]
+pub(crate) use pool::take_part;
 pub use shadows::HostShadows;
 use shadows::nothing;
 
@@ -66,8 +67,7 @@ impl Engine {
         Self::default()
     }
 
-    /// With so many threads; 0 means what `RAYON_NUM_THREADS` or else the processor says. A caller that hands work over is
-    /// none of them, unless it has said [`take_part`].
+    /// With so many threads; 0 means what `RAYON_NUM_THREADS` or else the processor says.
     pub fn threads(self, threads: usize) -> Self {
         Self { threads, ..self }
     }
@@ -90,7 +90,7 @@ impl Engine {
 
     fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
         match if self.is_parallel(elements) { pool::get(self.threads) } else { None } {
-            Some(pool) => pool.install(|| work(self.grain)),
+            Some(pool) => pool.install(elements, |there| work(if there { self.grain } else { usize::MAX })),
             None => work(usize::MAX),
         }
     }
@@ -271,5 +271,38 @@ impl Engine {
     pub fn assign(&self, into: &mut ViewMut<'_>, from: &View<'_>) {
         let store = store(from.elements());
         self.run(from.elements(), |grain| tasks::assign(into, from, store, grain));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+
+    /// The places in a pool of those that looked at parameters in a pass over them.
+    fn lookers(engine: Engine, lengths: &[usize]) -> HashSet<Option<usize>> {
+        let memories: Vec<Vec<f32>> = lengths.iter().map(|&length| vec![1.0; length]).collect();
+        let (dtypes, owners): (Vec<_>, Vec<_>) = (0..lengths.len()).map(|index| (DType::F32, index)).unzip();
+        let spec = Spec { dtypes: &dtypes, horizons: 1, owners: &owners };
+        let report = Report::new(lengths.len());
+        let view = |index: usize| View::from(&memories[index][..]);
+        let mut shadows = engine.shadows(view, spec, &report).unwrap();
+        let seen = Mutex::new(HashSet::new());
+        let look = |index: usize| {
+            seen.lock().unwrap().insert(rayon::current_thread_index());
+            view(index)
+        };
+        engine.average(&mut shadows, 0..lengths.len(), look, &[0.5], NonFinite::Raise, &report).unwrap();
+        seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_elements_of_all_tensors_together_decide_who_does_a_pass() {
+        let engine = Engine::new().threads(2).serial_below(1000).grain(100);
+        let here = HashSet::from([None]);
+        assert_eq!(lookers(engine, &[333; 3]), here);
+        assert!(lookers(engine, &[334; 3]).iter().all(Option::is_some));
+        assert_eq!(lookers(engine.threads(1), &[334; 3]), here);
     }
 }

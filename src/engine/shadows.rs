@@ -160,3 +160,63 @@ impl HostShadows {
 pub(super) fn nothing() -> Result<Buffer> {
     Buffer::zeroed(Descriptor::new(DType::F32, &[0]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::view::View;
+
+    const OWNERS: [usize; 2] = [0, 1];
+
+    fn spec() -> Spec<'static> {
+        Spec { dtypes: &[DType::F32, DType::F32], horizons: 2, owners: &OWNERS }
+    }
+
+    fn averages() -> Vec<Buffer> {
+        (0..4).map(|value| Buffer::copied(&View::from(&[value as f32; 3][..])).unwrap()).collect()
+    }
+
+    /// Averages that nobody else holds, or may hold.
+    fn alone() -> HostShadows {
+        let mut shadows = HostShadows::of(averages(), spec()).unwrap();
+        shadows.own().unwrap();
+        shadows
+    }
+
+    /// Whether a write needs no memory, for any buffer.
+    fn is_ready(shadows: &mut HostShadows) -> bool {
+        let place = |buffer: &mut Buffer| buffer.as_bytes().as_ptr() == buffer.as_mut_bytes().as_ptr();
+        shadows.rows(0..2).1.iter_mut().all(place)
+    }
+
+    #[test]
+    fn whoever_may_hold_a_buffer_is_remembered_until_all_are_owned() {
+        let given = averages();
+        let mut from_others = HostShadows::of(given.clone(), spec()).unwrap();
+        let mut with_snapshot = alone();
+        let snapshot = with_snapshot.get(1, 1).clone();
+        let mut original = alone();
+        let mut copy = original.clone();
+        for shadows in [&mut from_others, &mut with_snapshot, &mut original, &mut copy] {
+            assert!(*shadows.lent.get_mut());
+            shadows.own().unwrap();
+            assert!(!*shadows.lent.get_mut() && is_ready(shadows));
+        }
+        assert!(snapshot.as_slice::<f32>() == [3.0; 3] && given == averages());
+    }
+
+    #[test]
+    fn what_only_looks_makes_no_holder() {
+        let mut shadows = alone();
+        assert_eq!(shadows.average(1, 0).as_slice::<f32>(), [1.0; 3]);
+        assert!(!*shadows.lent.get_mut() && is_ready(&mut shadows));
+    }
+
+    #[test]
+    fn elements_are_those_of_owners_once_for_all_horizons() {
+        let shadows = alone();
+        assert_eq!((shadows.elements(0..2), shadows.elements(0..1), shadows.elements(1..1)), (6, 3, 0));
+        let tied = HostShadows::of(averages(), Spec { owners: &[0, 0], ..spec() }).unwrap();
+        assert_eq!((tied.elements(0..2), tied.elements(1..2)), (3, 0));
+    }
+}

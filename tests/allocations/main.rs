@@ -1,5 +1,4 @@
-//! Calls in steady state take no memory from the heap; with threads, rayon's queue of calls does, now and then, unless the
-//! caller takes part.
+//! Calls in steady state take no memory from the heap; with threads, rayon's queue of calls does, now and then.
 //!
 //! All of it is one test, because other tests beside it would be counted.
 
@@ -12,7 +11,7 @@ use half::bf16;
 use ndarray::{Array, ShapeBuilder};
 use shrew_ema::backend::ndarray::{Handle, NdArray, Shared, share};
 use shrew_ema::dtype::Element;
-use shrew_ema::engine::{Engine, take_part};
+use shrew_ema::engine::Engine;
 use shrew_ema::kernel::overlap::Owners;
 use shrew_ema::schedule::Schedule;
 use shrew_ema::{Averages, Config, EMA, View, ViewMut};
@@ -38,8 +37,6 @@ struct Case {
     fortran: bool,
     bf16: bool,
     threads: bool,
-    /// Whether the caller is one of the threads.
-    takes_part: bool,
 }
 
 impl Case {
@@ -54,7 +51,6 @@ impl Case {
                 fortran: bits(number, 2),
                 bf16: bits(number, 1),
                 threads: bits(number, 0),
-                takes_part: false,
             })
         });
         let ends = |case: &Case| case.fortran == case.bf16 && case.fortran == (case.horizons > 1);
@@ -95,7 +91,7 @@ fn check<M>(case: Case, what: &str, model: &mut M, calls: &[Call<'_, M>], failur
     }
     // Over all calls together, because the queue may be full in any of them.
     let dispatches = case.rounds() * calls.iter().map(|(_, dispatches, _)| dispatches).sum::<usize>();
-    let most = if case.threads && !case.takes_part { dispatches.div_ceil(QUEUE) } else { 0 };
+    let most = if case.threads { dispatches.div_ceil(QUEUE) } else { 0 };
     let all = counts.iter().fold(Count::default(), |sum, &found| sum + found);
     if all.here > most || all.elsewhere > 0 {
         let each = calls.iter().zip(counts).map(|((name, ..), found)| format!("    {name}: {found:?}"));
@@ -163,10 +159,10 @@ fn check_owners() {
 }
 
 /// Starts the threads, which takes memory, and sees to it that each has had something to do.
-fn warm(takes_part: bool) {
+fn warm() {
     let memory = vec![1_f32; 200_000];
     let views = [View::from(&memory[..])];
-    let case = Case { tensors: 1, shape: [1, 1], horizons: 1, fortran: false, bf16: false, threads: true, takes_part };
+    let case = Case { tensors: 1, shape: [1, 1], horizons: 1, fortran: false, bf16: false, threads: true };
     let mut averages = Averages::new(&views, case.config()).unwrap().engine(case.engine());
     for _ in 0..50 {
         averages.update(&views).unwrap();
@@ -183,42 +179,29 @@ fn check_counter() {
     assert!(found.elsewhere >= 2, "{found:?}");
 }
 
-/// Adds to `failures` what any kind of model takes, in a case.
-fn check_models(case: Case, failures: &mut Vec<String>) {
-    // What there is no other order of.
-    #[cfg(feature = "shrew")]
-    if !case.fortran {
-        shrew::check_shrew(case, failures);
-    }
-    if case.bf16 {
-        check_ema(case, bf16::ONE, failures);
-        check_averages(case, bf16::ONE, failures);
-    } else {
-        check_ema(case, 1_f32, failures);
-        check_averages(case, 1_f32, failures);
-    }
-}
-
-/// Does all of it in this thread.
-fn check_all(takes_part: bool) {
-    if takes_part {
-        take_part();
-    }
-    check_counter();
-    warm(takes_part);
-    check_owners();
-    let mut failures = Vec::new();
-    for case in Case::all().filter(|case| case.threads || !takes_part) {
-        check_models(Case { takes_part, ..case }, &mut failures);
-    }
-    assert!(failures.is_empty(), "{} models took memory:\n{}", failures.len(), failures.join("\n"));
-}
-
 #[test]
 fn calls_in_steady_state_take_no_memory() {
     // Not on the harness's own thread, where `--test-threads=1` runs a test.
-    for takes_part in [false, true] {
-        let done = std::thread::scope(|scope| scope.spawn(|| check_all(takes_part)).join());
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    }
+    let run = || {
+        check_counter();
+        warm();
+        check_owners();
+        let mut failures = Vec::new();
+        for case in Case::all() {
+            // What there is no other order of.
+            #[cfg(feature = "shrew")]
+            if !case.fortran {
+                shrew::check_shrew(case, &mut failures);
+            }
+            if case.bf16 {
+                check_ema(case, bf16::ONE, &mut failures);
+                check_averages(case, bf16::ONE, &mut failures);
+            } else {
+                check_ema(case, 1_f32, &mut failures);
+                check_averages(case, 1_f32, &mut failures);
+            }
+        }
+        assert!(failures.is_empty(), "{} models took memory:\n{}", failures.len(), failures.join("\n"));
+    };
+    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use ndarray::{Array1, Array2, ShapeBuilder};
 use shrew_ema::backend::ndarray::{Handle, NdArray, share};
 use shrew_ema::dtype::{Param, Shadow};
-use shrew_ema::engine::{Engine, take_part};
+use shrew_ema::engine::Engine;
 use shrew_ema::kernel::{Level, Store, scalar::Blend};
 use shrew_ema::{Config, EMA, NonFinite, ShadowDType};
 use std::hint::black_box;
@@ -87,14 +87,6 @@ fn main() {
         "EMA<NdArray>, f32" => update(ShadowDType::F32, calls),
         "EMA<NdArray>, f64" => update(ShadowDType::F64, calls),
         "divided" => divided(calls),
-        "divided, taking part" => {
-            // Not the main thread, whose stack is of another size.
-            let work = move || {
-                take_part();
-                divided(calls);
-            };
-            std::thread::spawn(work).join().expect("it has stack enough");
-        }
         other => panic!("no case is called {other}"),
     }
 }

@@ -162,6 +162,60 @@ except MemoryError:
     print("MemoryError")
 """
 
+SNAPSHOTS_WITHOUT_MEMORY = """
+import resource, numpy as np
+from shrew_ema import EMA
+params = {str(index): np.zeros(900_000, np.float32) for index in range(8)}
+ema = EMA(params, 0.5)
+ema.update()
+snapshots = ema.averages()
+for param in params.values():
+    param += 1
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+# Room for the copies of some averages, and not of all.
+resource.setrlimit(resource.RLIMIT_AS, (used + 9_000_000, resource.RLIM_INFINITY))
+try:
+    ema.update()
+except MemoryError:
+    print("MemoryError")
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert ema.num_updates == 1
+assert not any(np.any(ema.shadow_values(name)) for name in params)
+ema.update()
+assert all(np.all(ema.shadow_values(name) == 0.5) for name in params)
+assert not any(map(np.any, snapshots.values()))
+"""
+
+# What it takes to start a thread is not granted: to a thread that wants its first pool, or that is a stranger in a child.
+NO_THREADS = """
+import os, sys, resource, numpy as np
+from shrew_ema import EMA
+params = {"w": np.zeros(5_000_000, np.float32)}
+ema = EMA(params, 0.5)
+if sys.argv[1] != "first":
+    ema.update()
+    if child := os.fork():
+        sys.exit(os.waitpid(child, 0)[1] != 0)
+if sys.argv[1] == "child again":
+    # Makes the pool, and comes to it by no thread, whose stack would be used again.
+    other = EMA({"w": np.zeros(1_000_000)}, 0.5)
+    other.update()
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+# A thread takes more, of the addresses that there may be.
+resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000, resource.RLIM_INFINITY))
+before = len(os.listdir("/proc/self/task"))
+params["w"] += 1
+ema.update()
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+params["w"] -= 1
+ema.update()
+assert np.all(ema.shadow_values("w") == 0.25)
+print("more threads:", len(os.listdir("/proc/self/task")) > before)
+sys.stdout.flush()
+os._exit(0)
+"""
+
 EXIT = """
 import numpy as np
 from shrew_ema import EMA
@@ -174,6 +228,17 @@ ema.apply()
 
 def test_a_warning_that_is_logged_while_the_ema_is_logged_does_not_hang() -> None:
     assert run_python(LOGGING, timeout=60).split() == ["fine"]
+
+
+def test_an_update_without_memory_for_what_snapshots_hold_changes_nothing() -> None:
+    assert run_python(SNAPSHOTS_WITHOUT_MEMORY, timeout=60).split() == ["MemoryError"]
+
+
+@pytest.mark.parametrize(("who", "more"), [("first", "True"), ("child", "True"), ("child again", "False")])
+def test_an_update_that_gets_no_threads_is_made_by_the_caller(who: str, more: str) -> None:
+    """Once there are threads again, it has them; where a child has its pool, it comes there by a thread that then goes."""
+    done = run_python(NO_THREADS, who, RAYON_NUM_THREADS="2", timeout=60)
+    assert done.strip() == f"more threads: {more}"
 
 
 def test_a_child_that_is_forked_while_another_thread_waits_does_not_hang() -> None:

@@ -1,13 +1,12 @@
 //! Bits: every thread count, task size, memory layout and order of tensors gives those of the scalar oracle.
 
 use crate::oracle::{nearest, next_f32, next_f64, noise};
-use crate::waiting::within_a_minute;
 use half::{bf16, f16};
 use ndarray::{Array3, ArrayD, Axis, IxDyn, ShapeBuilder};
 use proptest::prelude::*;
 use shrew_ema::backend::ndarray::{Handle, NdArray, assign, share};
 use shrew_ema::dtype::Element;
-use shrew_ema::engine::{Engine, take_part};
+use shrew_ema::engine::Engine;
 use shrew_ema::{Averages, Config, EMA, ShadowDType, View};
 
 /// Around the edges of blocks (256), of pieces of strided tensors (1024) and of tasks of 256 to 1024 elements.
@@ -30,27 +29,6 @@ pub fn engines() -> Vec<Engine> {
     let mut all = vec![Engine::new()];
     all.extend([1, 2, 3, 8].into_iter().flat_map(|threads| [1, 300, 1 << 18].map(|grain| parallel(threads, grain))));
     all
-}
-
-#[test]
-fn a_caller_that_takes_part_gets_the_same_bits() {
-    let start: Vec<f32> = noise(1, 100_000).iter().map(|&x| x as f32).collect();
-    let next: Vec<f32> = noise(2, 100_000).iter().map(|&x| x as f32).collect();
-    let average = move |engine| {
-        let start = [View::from(&start[..]), View::from(&start[..7])];
-        let mut averages = Averages::new(&start, config(0.9, ShadowDType::F64)).unwrap().engine(engine);
-        averages.update(&[View::from(&next[..]), View::from(&next[..7])]).unwrap();
-        [averages.shadow_values(0).to_vec(), averages.shadow_values(1).to_vec()]
-    };
-    let expected = average(Engine::new());
-    let taking_part = move || {
-        take_part();
-        // The first of them makes the pool that the thread is in; it meets the others as a stranger.
-        engines().into_iter().rev().map(average).collect::<Vec<_>>()
-    };
-    for found in within_a_minute(taking_part) {
-        assert_eq!(found, expected);
-    }
 }
 
 #[test]
