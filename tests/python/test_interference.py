@@ -186,7 +186,7 @@ assert all(np.all(ema.shadow_values(name) == 0.5) for name in params)
 assert not any(map(np.any, snapshots.values()))
 """
 
-# What it takes to start a thread is not granted: to a thread that wants its first pool, or that is a stranger in a child.
+# What it takes to start a thread is not granted: to one that wants its first pool, or that is a stranger in a child.
 NO_THREADS = """
 import os, sys, resource, numpy as np
 from shrew_ema import EMA
@@ -236,7 +236,7 @@ def test_an_update_without_memory_for_what_snapshots_hold_changes_nothing() -> N
 
 @pytest.mark.parametrize(("who", "more"), [("first", "True"), ("child", "True"), ("child again", "False")])
 def test_an_update_that_gets_no_threads_is_made_by_the_caller(who: str, more: str) -> None:
-    """Once there are threads again, it has them; where a child has its pool, it comes there by a thread that then goes."""
+    """Once there are threads again, it has them; where a child has its pool, it comes there by one that then goes."""
     done = run_python(NO_THREADS, who, RAYON_NUM_THREADS="2", timeout=60)
     assert done.strip() == f"more threads: {more}"
 
