@@ -50,7 +50,10 @@ impl Opened {
         let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
         let mut values: Vec<Option<Buffer>> = vec![None; names.len()];
         // The books have been compared with the header, which names every tensor once.
-        let wanted = |entry: &Entry| (places[&entry.name[..]], dtypes[places[&entry.name[..]]]);
+        let wanted = |entry: &Entry| {
+            let place = places[&entry.name[..]];
+            (place, dtypes[place])
+        };
         let tensors: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.clone()).collect();
         // What is widened is in memory twice, so that nothing is made ahead of it.
         let widens = self.entries.iter().any(|entry| wanted(entry).1 != entry.descriptor.dtype);

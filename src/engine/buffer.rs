@@ -45,7 +45,7 @@ impl Buffer {
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
-    pub fn zeroed_now(descriptor: Descriptor) -> Result<Self> {
+    pub(crate) fn zeroed_now(descriptor: Descriptor) -> Result<Self> {
         let mut buffer = Self::zeroed(descriptor)?;
         buffer.as_mut_bytes().iter_mut().step_by(PAGE).for_each(|byte| *byte = 0);
         Ok(buffer)
