@@ -77,7 +77,7 @@ fn fill(mut buffer: Buffer, entry: &Entry, file: &mut impl Read, watch: Watch<'_
         }
         file.read_exact(piece).map_err(|error| cut_short(error.into()))?;
     }
-    if entry.descriptor.dtype == DType::Bool && buffer.as_slice::<u8>().iter().any(|&byte| byte > 1) {
+    if buffer.has_odd_bools() {
         return content(format_args!("has a tensor \"{}\" of bools that are neither true nor false", entry.name));
     }
     Ok(buffer)

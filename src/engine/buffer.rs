@@ -198,6 +198,11 @@ impl Buffer {
         Ok(wide)
     }
 
+    /// Whether there are bools that are neither true nor false: an array may have any byte for true.
+    pub(crate) fn has_odd_bools(&self) -> bool {
+        self.dtype == DType::Bool && self.as_bytes().iter().any(|&byte| byte > 1)
+    }
+
     #[inline]
     fn check_width<T: Element>(&self) {
         let dtype = self.dtype;

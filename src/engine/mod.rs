@@ -89,7 +89,8 @@ impl Engine {
     }
 
     fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        match if self.is_parallel(elements) { pool::get(self.threads) } else { None } {
+        let pool = if self.is_parallel(elements) { pool::get(self.threads) } else { None };
+        match pool {
             Some(pool) => pool.install(elements, |there| work(if there { self.grain } else { usize::MAX })),
             None => work(usize::MAX),
         }

@@ -4,7 +4,6 @@ use super::Buffer;
 use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::DType;
 use crate::error::Result;
-use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -64,8 +63,13 @@ impl HostShadows {
         assert_eq!(averages.len(), spec.owners.len() * spec.horizons, "a buffer for each tensor and horizon");
         let mut averages = averages.into_iter();
         while shadows.tensors() < spec.owners.len() {
-            let row: SmallVec<[Buffer; 8]> = averages.by_ref().take(spec.horizons).collect();
-            if spec.owns(shadows.tensors()) { shadows.push(row) } else { shadows.push_tied()? }
+            let row = averages.by_ref().take(spec.horizons);
+            if spec.owns(shadows.tensors()) {
+                shadows.push(row);
+            } else {
+                row.for_each(drop);
+                shadows.push_tied()?;
+            }
         }
         shadows.lent = true.into();
         Ok(shadows)

@@ -1,6 +1,7 @@
 //! Zeroed memory of whole words, shared by those who hold it: where it lies, and whether one may write to it.
 
 use crate::error::{Error, Result};
+use crate::kernel;
 #[cfg(target_os = "linux")]
 use memmap2::Advice;
 use memmap2::MmapMut;
@@ -33,7 +34,7 @@ const LINES_FROM: usize = 1 << 10;
 const PAGED_FROM: usize = 4 << 20;
 
 /// Words of a line of the caches.
-const LINE: usize = 8;
+const LINE: usize = kernel::LINE / size_of::<u64>();
 
 impl Lines {
     fn zeroed(words: usize) -> Option<Self> {
@@ -55,7 +56,7 @@ impl Lines {
 }
 
 impl Words {
-    /// So many words or a few more, all zero, that nobody else holds.
+    /// So many words, all zero, that nobody else holds.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough.
@@ -83,8 +84,7 @@ impl Words {
     pub fn copied(&self) -> Result<Self> {
         let words = self.as_slice();
         let mut copy = Self::zeroed(words.len())?;
-        let own = copy.get_mut().expect("it was just made");
-        own[..words.len()].copy_from_slice(words);
+        copy.get_mut().expect("it was just made").copy_from_slice(words);
         Ok(copy)
     }
 
@@ -138,13 +138,13 @@ mod tests {
             let mut words = Words::zeroed(count).unwrap();
             assert_eq!(matches!(words, Words::Near(_)), count * 8 < LINES_FROM);
             assert_eq!(matches!(words, Words::Pages(_)), count * 8 >= PAGED_FROM);
-            assert!(words.as_slice().len() >= count && words.as_slice().iter().all(|&word| word == 0));
-            let line = words.as_slice().as_ptr().addr() % (8 * LINE);
+            assert!(words.as_slice().len() == count && words.as_slice().iter().all(|&word| word == 0));
+            let line = words.as_slice().as_ptr().addr() % kernel::LINE;
             assert!(count * 8 < LINES_FROM || line == 0, "{count} at {line}");
             words.get_mut().unwrap().iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
             let (holder, mut copy) = (words.clone(), words.copied().unwrap());
             assert!(!words.is_unique() && words.get_mut().is_none() && copy.is_unique());
-            assert!(copy == words && copy.as_slice().len() >= count);
+            assert!(copy == words && copy.as_slice().len() == count);
             assert!(Words::zeroed(count).unwrap() == Words::zeroed(count).unwrap());
             copy.get_mut().unwrap().iter_mut().for_each(|word| *word = 7);
             assert!(holder.as_slice().iter().enumerate().all(|(i, &word)| word == i as u64));

@@ -4,7 +4,7 @@
 const DISTANCE: usize = 1024;
 
 /// Bytes of a line of the caches.
-pub(super) const LINE: usize = 64;
+pub const LINE: usize = 64;
 
 /// Asks for the memory of so many elements, at a distance after the ones from `at` on, which are worked on now. Does nothing
 /// where that is past the end, or on other processors than x86-64.

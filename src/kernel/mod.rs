@@ -27,7 +27,7 @@ mod x86_64;
 #[cfg(test)]
 mod tests;
 
-pub use ahead::{Foresight, ask_stretch};
+pub use ahead::{Foresight, LINE, ask_stretch};
 pub use blocks::Pair;
 pub use layout::Layout;
 pub use level::Level;

@@ -6,7 +6,6 @@ use super::container::Held;
 use super::snapshot::snapshot;
 use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
 use crate::descriptor::Descriptor;
-use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Error;
 use crate::ledger::Ledger;
@@ -46,15 +45,11 @@ pub fn write<'py>(py: Python<'py>, books: &Ledger, averages: &[Buffer]) -> PyRes
 /// An average as others can read it: an array may have any byte for true, and files and state dicts have only one.
 fn plain(average: &Buffer) -> Result<Buffer, Error> {
     let mut average = average.clone();
-    if has_odd_bools(&average) {
+    if average.has_odd_bools() {
         average.own()?;
         average.as_mut_bytes().iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
     }
     Ok(average)
-}
-
-fn has_odd_bools(average: &Buffer) -> bool {
-    average.dtype() == DType::Bool && average.as_bytes().iter().any(|&byte| byte > 1)
 }
 
 /// The books and the averages, with the tensors in the order of `names` if any are given.
@@ -167,7 +162,7 @@ impl Column {
     fn value(&self, place: usize) -> Result<Buffer, Error> {
         // SAFETY: the array is held by `self`, and has not changed since it was read: no Python code has run.
         let buffer = Buffer::copied(&unsafe { self.tensors[place].view() })?;
-        if has_odd_bools(&buffer) {
+        if buffer.has_odd_bools() {
             let problem = format!("has an average \"{}\" of bools that are neither true nor false", self.names[place]);
             return Err(at(Problem::Content(problem)));
         }
