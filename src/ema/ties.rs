@@ -16,6 +16,9 @@ pub(super) fn part<B: Backend>(
     shadows: &mut B::Shadows,
     params: &[B::Tensor],
 ) -> Result<()> {
+    if !ledger.has_ties() {
+        return Ok(());
+    }
     let Cow::Owned(owners) = parted(backend, ledger.owners(), params)? else { return Ok(()) };
     let spec = Spec { owners: &owners, ..ledger.spec() };
     *shadows = backend.import(export(backend, shadows, spec)?, spec)?;

@@ -70,6 +70,12 @@ impl Layout {
                 .all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis].wrapping_mul(size as isize))
     }
 
+    /// The only extent, where there is one dimension and the elements lie one after the other.
+    #[inline]
+    pub fn line(&self) -> Option<usize> {
+        self.axes.is_none().then_some(self.elements)
+    }
+
     /// How many elements there are.
     #[inline]
     pub fn elements(&self) -> usize {

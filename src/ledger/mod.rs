@@ -59,6 +59,8 @@ pub struct Ledger {
     descriptors: Vec<Descriptor>,
     dtypes: Vec<DType>,
     owners: Vec<usize>,
+    /// Whether any tensor has the averages of another, which each update asks.
+    tied: bool,
     horizons: Vec<Horizon>,
     start: u64,
     every: u64,
@@ -101,6 +103,7 @@ impl Ledger {
         let mut ledger = Ledger {
             skipped: vec![0; names.len()],
             owners: (0..names.len()).collect(),
+            tied: false,
             names,
             descriptors,
             dtypes,

@@ -9,6 +9,11 @@ impl Ledger {
         &self.owners
     }
 
+    /// Whether any tensor has the averages of another.
+    pub(crate) fn has_ties(&self) -> bool {
+        self.tied
+    }
+
     /// Says whose averages each tensor has from now on. One that gets its own goes on with the counts of those it had.
     ///
     /// # Errors
@@ -29,6 +34,7 @@ impl Ledger {
         for (index, _) in owners.iter().enumerate().filter(|&(index, &owner)| index == owner) {
             self.skipped[index] = self.skipped[self.owners[index]];
         }
+        self.tied = (0..owners.len()).any(|index| owners[index] != index);
         self.owners = owners;
         Ok(())
     }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use smallvec::SmallVec;
+use std::ffi::{c_char, c_int};
 use std::ptr::NonNull;
 
 /// Whether an array can be written.
@@ -64,18 +65,17 @@ impl From<Unfit> for PyErr {
 #[derive(Debug)]
 pub struct Tensor {
     data: NonNull<u8>,
-    pub dtype: DType,
-    /// What NumPy calls that dtype: its number and byte order. Not the descriptor itself: letting go of an old one may run
-    /// any Python code, in the middle of reading.
-    called: Called,
     layout: Layout,
+    /// What NumPy calls the dtype: its number and byte order. Not the descriptor itself: letting go of an old one may run
+    /// any Python code, in the middle of reading. Not a `Called`, which would take the room of two more fields.
+    number: c_int,
+    order: c_char,
+    pub dtype: DType,
     pub access: Access,
-    /// The array made of a scalar, whose memory would be gone with it.
-    made: Option<Py<PyUntypedArray>>,
 }
 
 // Of many small tensors a call reads little else, and that from memory.
-const _: () = assert!(size_of::<Tensor>() <= 48);
+const _: () = assert!(size_of::<Tensor>() <= 32);
 
 // SAFETY: the pointer is followed only by `view` and `view_mut`, whose callers promise that the memory is there.
 unsafe impl Send for Tensor {}
@@ -86,11 +86,11 @@ impl Default for Tensor {
     fn default() -> Self {
         Self {
             data: NonNull::dangling(),
-            dtype: DType::F64,
-            called: (NONE, 0),
             layout: Layout::new(DType::F64, &[0], &[1]).expect("nothing fits into memory"),
+            number: NONE,
+            order: 0,
+            dtype: DType::F64,
             access: Access::ReadOnly,
-            made: None,
         }
     }
 }
@@ -99,26 +99,36 @@ const VALID: &str = "a NumPy array of float64, float32, float16, bfloat16, bool 
                      of this machine";
 
 impl Tensor {
-    /// Looks at what kind of object the parameter called `name()` is. This may run any Python code, so that it comes
-    /// before the facts of any array are read.
+    /// Looks at what kind of object the parameter called `name()` is, and puts the array made of it in the place of a scalar,
+    /// whose memory would be gone with that array. This may run any Python code, so that it comes before the facts of any
+    /// array are read.
     #[inline]
-    pub fn settle<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
-        if self.made.is_some() {
-            self.made = None;
-        }
+    pub fn settle<'n>(
+        &mut self,
+        py: Python<'_>,
+        object: &mut Py<PyAny>,
+        name: impl Fn() -> &'n str,
+    ) -> Result<(), Unfit> {
+        // Until it is read, all that counts is whether it is one made of a scalar.
+        self.access = Access::ReadOnly;
         // SAFETY: the pointer is that of a live object.
-        if unsafe { PyArray_CheckExact(object.py(), object.as_ptr()) } == 0 {
-            self.settle_other(object, name)?;
-            return Ok(());
+        if unsafe { PyArray_CheckExact(py, object.as_ptr()) } == 0 {
+            return self.settle_other(py, object, name);
         }
         // SAFETY: an array was just found there.
-        settle_dtype(unsafe { object.cast_unchecked::<PyUntypedArray>() });
+        settle_dtype(unsafe { object.bind(py).cast_unchecked::<PyUntypedArray>() });
         Ok(())
     }
 
     /// Looks at what is no plain array: one of a subclass, a scalar, or nothing of ours.
     #[cold]
-    fn settle_other<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str) -> Result<(), Unfit> {
+    fn settle_other<'n>(
+        &mut self,
+        py: Python<'_>,
+        held: &mut Py<PyAny>,
+        name: impl Fn() -> &'n str,
+    ) -> Result<(), Unfit> {
+        let object = held.bind(py).clone();
         if let Ok(array) = object.cast::<PyUntypedArray>() {
             if object.get_type().is_subclass(masked(object.py())?)? {
                 return Err(refused(name(), "a masked array", "an array without a mask"));
@@ -131,7 +141,8 @@ impl Tensor {
             // Whatever a subclass makes of it has to be an array.
             if let Ok(made) = object.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
                 settle_dtype(&made);
-                self.made = Some(made.unbind());
+                self.access = Access::Scalar;
+                *held = made.into_any().unbind();
                 return Ok(());
             }
         }
@@ -142,14 +153,13 @@ impl Tensor {
     /// before the interpreter is given away.
     #[inline]
     pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> Result<(), Unfit> {
-        if let Some(made) = &self.made {
-            let made = made.clone_ref(object.py());
-            self.read_array(made.bind(object.py()), name, role)?;
+        let scalar = self.access == Access::Scalar;
+        // SAFETY: `settle` found an array there or put one there, or failed.
+        self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role)?;
+        if scalar {
             self.access = Access::Scalar;
-            return Ok(());
         }
-        // SAFETY: `settle` found an array there, or failed.
-        self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role)
+        Ok(())
     }
 
     /// Reads an object again that mostly is what it was: a plain array, laid out as before. Says whether it is, and keeps what
@@ -157,10 +167,10 @@ impl Tensor {
     ///
     /// # Safety
     /// The object has to be a live one, while `class` is NumPy's class of arrays.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn recall(&mut self, py: Python<'_>, object: *mut PyObject, class: *mut PyTypeObject) -> bool {
         // SAFETY: every object has a type.
-        if self.made.is_some() || unsafe { Py_TYPE(object) } != class {
+        if unsafe { Py_TYPE(object) } != class {
             return false;
         }
         // SAFETY: an array was just found there, see `read_array`.
@@ -186,22 +196,38 @@ impl Tensor {
     }
 
     /// Takes over where an array's memory is, if it has the dtype and the layout that are known.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, fields: &Fields) -> bool {
-        let (shape, strides) = axes(fields);
-        let same = self.called == called(fields)
+        let same = (self.number, self.order) == called(fields)
             && fields.flags & NPY_ARRAY_ALIGNED != 0
-            && self.layout.is(self.dtype.size(), shape, strides);
+            && self.is_laid_out_as(fields);
         if same {
             self.place(fields);
         }
         same
     }
 
+    /// Whether an array is laid out as the one that was read last.
+    #[inline(always)]
+    fn is_laid_out_as(&self, fields: &Fields) -> bool {
+        let size = self.dtype.size();
+        // Most small arrays have one axis, along which their elements lie one after the other.
+        if let (Some(extent), 1) = (self.layout.line(), fields.nd) {
+            // SAFETY: NumPy keeps an extent and a stride of each axis.
+            return unsafe { (*fields.dimensions, *fields.strides) == (extent as isize, size as isize) };
+        }
+        let (shape, strides) = axes(fields);
+        self.layout.is(size, shape, strides)
+    }
+
     #[inline]
     fn place(&mut self, fields: &Fields) {
-        self.data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
-        self.access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+        let data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
+        let access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+        // Mostly the same: what is not written need not go back to memory.
+        if (self.data, self.access) != (data, access) {
+            (self.data, self.access) = (data, access);
+        }
     }
 
     /// Looks at an array that is not laid out as it was.
@@ -224,7 +250,8 @@ impl Tensor {
         }
         let (shape, strides) = axes(fields);
         self.layout = layout(dtype, shape, strides).map_err(refuse)?;
-        (self.dtype, self.called) = (dtype, called);
+        self.dtype = dtype;
+        (self.number, self.order) = called;
         self.place(fields);
         Ok(())
     }

@@ -100,7 +100,7 @@ impl Container {
     pub fn tensors(&self, container: &Bound<'_, PyAny>) -> PyResult<(Held, Vec<Tensor>)> {
         let (py, mut held, mut tensors) = (container.py(), Held::new(), Vec::new());
         self.hold(container, &mut held)?;
-        self.settle(py, &held, &mut tensors)?;
+        self.settle(py, &mut held, &mut tensors)?;
         self.read(py, &held, &mut tensors)?;
         Ok((held, tensors))
     }
@@ -222,11 +222,11 @@ impl Container {
         Err(Error::Names { missing, unexpected }.into())
     }
 
-    /// Looks at what kind of objects are held, which may run Python code.
-    pub fn settle(&self, py: Python<'_>, held: &Held, tensors: &mut Vec<Tensor>) -> PyResult<()> {
+    /// Looks at what kind of objects are held, which may run Python code; scalars give way to the arrays made of them.
+    pub fn settle(&self, py: Python<'_>, held: &mut Held, tensors: &mut Vec<Tensor>) -> PyResult<()> {
         tensors.resize_with(held.len(), Tensor::default);
-        for ((object, name), tensor) in held.iter().zip(&self.names).zip(tensors) {
-            tensor.settle(object.bind(py), || name.to_str(py).unwrap_or("?"))?;
+        for ((object, name), tensor) in held.iter_mut().zip(&self.names).zip(tensors) {
+            tensor.settle(py, object, || name.to_str(py).unwrap_or("?"))?;
         }
         Ok(())
     }

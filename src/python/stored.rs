@@ -135,9 +135,9 @@ impl Column {
             all.names.push(name);
             all.held.push(value.unbind());
         }
-        for (object, name) in all.held.iter().zip(&all.names) {
+        for (object, name) in all.held.iter_mut().zip(&all.names) {
             let mut tensor = Tensor::default();
-            tensor.settle(object.bind(column.py()), || name).map_err(of_state)?;
+            tensor.settle(column.py(), object, || name).map_err(of_state)?;
             all.tensors.push(tensor);
         }
         Ok(all)
