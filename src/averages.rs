@@ -117,7 +117,7 @@ impl Averages {
         self.check(params.len(), |index| params[index].as_view())?;
         self.ledger.advise_on_share(horizon);
         for (index, param) in params.iter_mut().enumerate() {
-            self.engine.assign(param, &self.shadows.average(horizon, index).view());
+            self.engine.assign(param, &self.shadows.average(horizon, index));
         }
         Ok(())
     }
@@ -137,12 +137,12 @@ impl Averages {
     pub fn shadow(&self, index: usize, horizon: usize) -> Result<View<'_>> {
         self.ledger.check_index(index)?;
         self.ledger.check_horizon(horizon)?;
-        Ok(self.shadows.average(horizon, index).view())
+        Ok(self.shadows.average(horizon, index))
     }
 
     /// The same, to keep.
     pub(crate) fn buffer(&self, index: usize, horizon: usize) -> Buffer {
-        self.shadows.get(horizon, index).clone()
+        self.shadows.get(horizon, index)
     }
 
     /// Advises on using the averages of one horizon now, for what hands them out in its own way.

@@ -89,8 +89,8 @@ fn batches<H: HostMemory>(
 }
 
 /// Another thread may reshape a tensor between the checks of a call and its pass.
-fn unchanged(view: &View<'_>, average: &Buffer, index: usize) -> Result<()> {
-    if view.shape() == average.shape() {
+fn unchanged(view: &View<'_>, shape: &[usize], index: usize) -> Result<()> {
+    if view.shape() == shape {
         return Ok(());
     }
     let problem = format!("was reshaped to {:?} by another thread during the call", view.shape());
@@ -157,7 +157,7 @@ impl<H: HostMemory> Backend for H {
         batches::<H>(params, |range, views| {
             let start = range.start;
             for (index, view) in range.clone().zip(views) {
-                unchanged(view, to.average(0, index), index)?;
+                unchanged(view, to.shape(index), index)?;
             }
             self.engine().average(to, range, |index| views[index - start], alphas, on, report)
         })
@@ -174,15 +174,15 @@ impl<H: HostMemory> Backend for H {
         for (index, tensor) in params.iter().enumerate().filter(|&(index, _)| owners[index] == index) {
             let values = match &from {
                 Source::Averages { shadows, horizon } => shadows.average(*horizon, index),
-                Source::Backup(backup) => backup.get(index),
+                Source::Backup(backup) => backup.get(index).view(),
             };
-            HostMemory::write(self, tensor, &values.view()).map_err(|error| error.at(index))?;
+            HostMemory::write(self, tensor, &values).map_err(|error| error.at(index))?;
         }
         Ok(())
     }
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
-        Ok(shadows.get(horizon, index).clone())
+        Ok(shadows.get(horizon, index))
     }
 
     fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {

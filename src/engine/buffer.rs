@@ -1,6 +1,6 @@
 //! The memory of one average or one backup: any dtype, shared with snapshots, copied on the first write after one.
 
-use super::words::Words;
+use super::words::{Words, words};
 use crate::descriptor::{self, Descriptor, Shape};
 use crate::dtype::{DType, Element, Shadow, dispatch};
 use crate::error::{Error, Result};
@@ -15,12 +15,14 @@ const PAGE: usize = 4096;
 ///
 /// A clone shares the memory and never changes: whoever writes next writes into new memory. Equal is what has one dtype, one
 /// shape and the same bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Buffer {
     // Words of 64 bits are aligned for every dtype.
     words: Words,
-    elements: usize,
+    /// The word that they begin with: not the first one where it is one of several in a memory.
+    first: u32,
     dtype: DType,
+    elements: usize,
     /// Apart, as a pass has no use for it: with it in here, one over many small tensors would have twice as much to read.
     shape: Arc<Shape>,
 }
@@ -36,9 +38,19 @@ impl Buffer {
     pub fn zeroed(descriptor: Descriptor) -> Result<Self> {
         let Descriptor { dtype, shape } = descriptor;
         let elements = descriptor::elements(dtype, &shape).ok_or(Error::Memory { bytes: usize::MAX })?;
-        let bytes = elements * dtype.size();
-        let words = Words::zeroed(bytes.div_ceil(8))?;
-        Ok(Self { words, elements, dtype, shape: Arc::new(shape) })
+        let words = Words::zeroed(words(elements, dtype.size()))?;
+        Ok(Self { words, first: 0, dtype, elements, shape: Arc::new(shape) })
+    }
+
+    /// A tensor in a part of a memory, which it shares: from this word on.
+    ///
+    /// # Panics
+    /// Unless the memory has as many words as it takes.
+    pub(super) fn within(memory: &Words, first: usize, dtype: DType, shape: &Arc<Shape>) -> Self {
+        let elements = descriptor::elements(dtype, shape).expect("it is in memory");
+        assert!(first + words(elements, dtype.size()) <= memory.as_slice().len(), "more than the memory has");
+        let first = u32::try_from(first).expect("not far into it");
+        Self { words: memory.clone(), first, dtype, elements, shape: shape.clone() }
     }
 
     /// The same, of memory that the system has given already: mostly it does so only where that is first written.
@@ -72,7 +84,8 @@ impl Buffer {
 
     #[cold]
     fn part(&mut self) -> Result<()> {
-        self.words = self.words.copied()?;
+        self.words = Words::of(self.as_words())?;
+        self.first = 0;
         Ok(())
     }
 
@@ -85,6 +98,11 @@ impl Buffer {
     /// The extent of each dimension.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// The same, to keep.
+    pub(super) fn shared_shape(&self) -> Arc<Shape> {
+        self.shape.clone()
     }
 
     /// The dtype and the shape.
@@ -109,7 +127,7 @@ impl Buffer {
     /// Unless `T` is as wide as the dtype.
     pub fn as_slice<T: Element>(&self) -> &[T] {
         self.check_width::<T>();
-        &bytemuck::cast_slice(self.words.as_slice())[..self.elements]
+        &bytemuck::cast_slice(self.as_words())[..self.elements]
     }
 
     /// The elements, to write; copies them first if somebody else holds them.
@@ -123,9 +141,22 @@ impl Buffer {
         &mut bytemuck::cast_slice_mut(self.as_mut_words())[..elements]
     }
 
+    /// The words that have the elements, and nothing else.
+    #[inline]
+    pub(super) fn as_words(&self) -> &[u64] {
+        let count = self.count();
+        &self.words.as_slice()[self.first as usize..][..count]
+    }
+
+    /// How many words have elements.
+    #[inline]
+    fn count(&self) -> usize {
+        words(self.elements, self.dtype.size())
+    }
+
     /// The elements as they lie in memory.
     pub fn as_bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(self.words.as_slice())[..self.elements * self.dtype.size()]
+        &bytemuck::cast_slice(self.as_words())[..self.elements * self.dtype.size()]
     }
 
     /// The elements as they lie in memory, to write; copies them first if somebody else holds them.
@@ -137,7 +168,8 @@ impl Buffer {
     #[inline]
     fn as_mut_words(&mut self) -> &mut [u64] {
         self.own().unwrap_or_else(|error| panic!("{error}"));
-        self.words.get_mut().expect("nobody else holds it now")
+        let (first, count) = (self.first as usize, self.count());
+        &mut self.words.get_mut().expect("nobody else holds it now")[first..][..count]
     }
 
     /// Calls `visit` for piece after piece of the bytes that the elements have as `dtype`: their own, or one that an
@@ -211,6 +243,14 @@ impl Buffer {
 
     /// A view, shaped.
     pub fn view(&self) -> View<'_> {
-        View::over(self.words.as_slice(), self.dtype, &self.shape)
+        View::over(self.as_words(), self.dtype, &self.shape)
     }
 }
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        (self.dtype, &self.shape, self.as_bytes()) == (other.dtype, &other.shape, other.as_bytes())
+    }
+}
+
+impl Eq for Buffer {}

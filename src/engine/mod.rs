@@ -1,7 +1,9 @@
 //! The verbs on whole models in host memory: each tensor's shadow and parameter, over all threads, to the kernels.
 
 mod buffer;
+mod places;
 mod pool;
+mod rows;
 mod shadows;
 mod split;
 mod tasks;
@@ -11,10 +13,10 @@ pub use buffer::Buffer;
 #[cfg(feature = "python")]
 pub(crate) use pool::take_part;
 pub use shadows::HostShadows;
-use shadows::nothing;
+use split::Items;
 
 use crate::descriptor::{Descriptor, Spec};
-use crate::dtype::{Class, DType};
+use crate::dtype::{Class, DType, dispatch};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
@@ -50,6 +52,11 @@ impl HostBackup {
     pub fn get(&self, index: usize) -> &Buffer {
         &self.buffers[self.owners[index]]
     }
+}
+
+/// What stands where another tensor has the values.
+fn nothing() -> Result<Buffer> {
+    Buffer::zeroed(Descriptor::new(DType::F32, &[0]))
 }
 
 /// Calls that write so many elements go past the caches: they hold more than these, and nobody soon reads what is written
@@ -96,20 +103,20 @@ impl Engine {
         }
     }
 
-    /// Calls `work(part, items, grain)` for parts of `range` with their share of the items, so many for each tensor.
-    /// `elements` is the sum of the weights of the tensors that are their own owners.
-    fn run_parts<T: Send>(
+    /// Calls `work(part, items, grain)` for parts of `range` with their share of the items. `elements` is the sum of the
+    /// weights of the tensors that are their own owners.
+    fn run_parts<I: Items>(
         &self,
         elements: usize,
         owners: &[usize],
         range: Range<usize>,
-        (items, per): (&mut [T], usize),
+        items: I,
         weight: impl Fn(usize) -> usize + Sync,
-        work: impl Fn(Range<usize>, &mut [T], usize) + Sync,
+        work: impl Fn(Range<usize>, I, usize) + Sync,
     ) {
         let weight = |index: usize| if owners[index] == index { weight(index) } else { 0 };
         self.run(elements, |grain| {
-            split::tensors(range, items, per, &weight, grain, &|part, items| work(part, items, grain));
+            split::tensors(range, items, &weight, grain, &|part, items| work(part, items, grain));
         });
     }
 
@@ -123,7 +130,7 @@ impl Engine {
         weight: impl Fn(usize) -> usize + Sync,
         work: impl Fn(usize, &mut T, usize) + Sync,
     ) {
-        self.run_parts(elements, owners, range, (items, 1), weight, |part, items, grain| {
+        self.run_parts(elements, owners, range, items, weight, |part, items: &mut [T], grain| {
             for (index, item) in part.zip(items).filter(|&(index, _)| owners[index] == index) {
                 work(index, item, grain);
             }
@@ -160,7 +167,8 @@ impl Engine {
     pub fn shadow(&self, to: &mut HostShadows, param: &View<'_>, dtype: DType, report: &Report) -> Result<()> {
         let index = to.tensors();
         if !to.owns(index) {
-            return to.push_tied();
+            to.push_tied();
+            return Ok(());
         }
         let buffer = match dtype.class() {
             Class::Copied => Buffer::copied(param)?,
@@ -171,8 +179,7 @@ impl Engine {
             }
         };
         let twins = (1..to.horizons()).map(|_| Buffer::copied(&buffer.view())).collect::<Result<Vec<_>>>()?;
-        to.push(twins.into_iter().chain([buffer]));
-        Ok(())
+        to.push(twins.into_iter().chain([buffer]))
     }
 
     /// One pass over the tensors in `range`: averages each horizon with its α, reading each parameter once; tensors of
@@ -196,11 +203,11 @@ impl Engine {
         assert_eq!(alphas.len(), horizons, "an α for each horizon");
         shadows.own()?;
         let elements = shadows.elements(range.clone());
-        let (owners, items) = shadows.rows(range.clone());
+        let (owners, rows) = shadows.rows(range.clone());
         let pass = tasks::Pass::new(alphas, on);
         let weight = |index: usize| params(index).elements();
-        self.run_parts(elements, owners, range, (items, horizons), weight, |part, items, grain| {
-            pass.average(part, owners, items, &params, grain, report);
+        self.run_parts(elements, owners, range, rows, weight, |part, rows, grain| {
+            pass.average(part, rows, &params, grain, report);
         });
         Ok(())
     }
@@ -239,7 +246,8 @@ impl Engine {
         let weight = |index: usize| params(index).elements();
         let store = store(elements);
         self.run_owners(elements, owners, range, items, weight, |index, buffer, grain| {
-            tasks::copy(buffer, &params(index), store, grain);
+            let from = params(index);
+            dispatch!(word from.dtype() => W => tasks::copy::<W>(buffer.as_mut_slice(), &from, store, grain));
         });
         Ok(())
     }
@@ -252,7 +260,7 @@ impl Engine {
     pub fn write<'b, 'v>(
         &self,
         owners: &[usize],
-        from: impl Fn(usize) -> &'b Buffer + Sync,
+        from: impl Fn(usize) -> View<'b> + Sync,
         into: impl Fn(usize) -> ViewMut<'v> + Sync,
     ) {
         let weight = |index: usize| from(index).elements();
@@ -261,7 +269,7 @@ impl Engine {
         let mut items = vec![(); owners.len()];
         let store = store(elements);
         self.run_owners(elements, owners, 0..owners.len(), &mut items, weight, |index, (), grain| {
-            tasks::assign(&mut into(index), &from(index).view(), store, grain);
+            tasks::assign(&mut into(index), &from(index), store, grain);
         });
     }
 

@@ -3,17 +3,36 @@
 use crate::kernel::BLOCK;
 use std::ops::Range;
 
-/// Calls `run` for parts of `range` with their share of `items`, `per` for each index: for all at once, or in parallel where
-/// the indices' weights together exceed `grain`. A single index may exceed it.
-pub fn tensors<T: Send>(
+/// What goes with tensors that follow each other.
+pub trait Items: Sized + Send {
+    /// How many tensors these are.
+    fn tensors(&self) -> usize;
+
+    /// What goes with the first so many of them, and what goes with the others.
+    fn split_at(self, tensors: usize) -> (Self, Self);
+}
+
+/// One item for each tensor.
+impl<T: Send> Items for &mut [T] {
+    fn tensors(&self) -> usize {
+        self.len()
+    }
+
+    fn split_at(self, tensors: usize) -> (Self, Self) {
+        self.split_at_mut(tensors)
+    }
+}
+
+/// Calls `run` for parts of `range` with their share of the items: for all at once, or in parallel where the indices' weights
+/// together exceed `grain`. A single index may exceed it.
+pub fn tensors<I: Items>(
     range: Range<usize>,
-    items: &mut [T],
-    per: usize,
+    items: I,
     weight: &(impl Fn(usize) -> usize + Sync),
     grain: usize,
-    run: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+    run: &(impl Fn(Range<usize>, I) + Sync),
 ) {
-    debug_assert_eq!(range.len() * per, items.len());
+    debug_assert_eq!(range.len(), items.tensors());
     // The caller alone, who has no limit, need not look at every tensor twice.
     let limited = range.len() > 1 && grain != usize::MAX;
     let total = if limited { range.clone().fold(0_usize, |sum, i| sum.saturating_add(weight(i))) } else { 0 };
@@ -26,10 +45,10 @@ pub fn tensors<T: Send>(
         left += weight(cut - 1);
         cut += 1;
     }
-    let (first, second) = items.split_at_mut((cut - range.start) * per);
+    let (first, second) = items.split_at(cut - range.start);
     rayon::join(
-        || tensors(range.start..cut, first, per, weight, grain, run),
-        || tensors(cut..range.end, second, per, weight, grain, run),
+        || tensors(range.start..cut, first, weight, grain, run),
+        || tensors(cut..range.end, second, weight, grain, run),
     );
 }
 
@@ -49,10 +68,10 @@ mod tests {
     fn every_tensor_is_run_once_with_its_own_items() {
         for sizes in [vec![], vec![5], vec![0, 0, 0], vec![1, 1000, 1], vec![300; 17], vec![1000, 1, 1, 1]] {
             for grain in [1, 256, 1000, usize::MAX] {
-                let mut items: Vec<usize> = (0..sizes.len() * 3).collect();
+                let mut items: Vec<usize> = (0..sizes.len()).collect();
                 let seen = Mutex::new(Vec::new());
-                tensors(0..sizes.len(), &mut items, 3, &|i| sizes[i], grain, &|part, items| {
-                    assert_eq!(items, (3 * part.start..3 * part.end).collect::<Vec<_>>());
+                tensors(0..sizes.len(), &mut items[..], &|i| sizes[i], grain, &|part, items| {
+                    assert_eq!(items, part.clone().collect::<Vec<_>>());
                     assert!(part.len() == 1 || sizes[part.clone()].iter().sum::<usize>() <= grain);
                     seen.lock().unwrap().extend(part);
                 });

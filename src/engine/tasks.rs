@@ -1,6 +1,7 @@
 //! The verbs on tensors: small ones taken together, large ones divided over threads, strided ones taken by pieces.
 
 use super::Buffer;
+use super::rows::Rows;
 use super::split::cut;
 use crate::dtype::{Class, Element, Param, Shadow, dispatch};
 use crate::kernel::part::Part;
@@ -12,7 +13,7 @@ use smallvec::SmallVec;
 use std::ops::Range;
 
 /// The averages of one stretch of a tensor, one slice for each horizon; up to eight stay off the heap.
-type Rows<'a, S> = SmallVec<[&'a mut [S]; 8]>;
+type Stretches<'a, S> = SmallVec<[&'a mut [S]; 8]>;
 
 /// Tensors that the kernels are given at a time.
 const ALIKE: usize = 32;
@@ -33,80 +34,78 @@ impl Pass {
         Self { blends: alphas.iter().map(|&alpha| Blend::new(alpha)).collect(), on }
     }
 
-    /// Averages the parameters in a range into their shadows, one for each α; those that are not their own owners are left
+    /// Averages the parameters in a range into their averages, one for each α; those that are not their own owners are left
     /// out. The report counts the elements refused.
     pub fn average<'v>(
         &self,
         range: Range<usize>,
-        owners: &[usize],
-        shadows: &mut [Buffer],
+        mut rows: Rows<'_>,
         params: &impl Fn(usize) -> View<'v>,
         grain: usize,
         report: &Report,
     ) {
-        let (mut index, mut rest, horizons) = (range.start, shadows, self.blends.len());
+        let mut index = range.start;
         while index < range.end {
-            let mut count = self.alike(index, owners, rest, params, grain, report);
-            if count == 0 {
-                if owners[index] == index {
-                    report.refuse(index, self.single(&mut rest[..horizons], &params(index), grain));
+            let alike = self.alike(index..range.end, &mut rows, params, grain, report);
+            index += alike;
+            if alike == 0 {
+                if !rows.skip_tied() {
+                    report.refuse(index, self.single(&mut rows, &params(index), grain));
                 }
-                count = 1;
+                index += 1;
             }
-            index += count;
-            rest = &mut rest[count * horizons..];
         }
     }
 
-    /// Averages, in one call of the kernels, the tensors from `first` on that are of the same dtypes and lie in one piece;
-    /// gives their number. With small ones, what is done for each counts more than what is done for each element.
+    /// Averages, in one call of the kernels, the first tensors of a range, as far as they are of the same dtypes and lie in one
+    /// piece; gives their number. With small ones, what is done for each counts more than what is done for each element.
     fn alike<'v>(
         &self,
-        first: usize,
-        owners: &[usize],
-        shadows: &mut [Buffer],
+        range: Range<usize>,
+        rows: &mut Rows<'_>,
         params: &impl Fn(usize) -> View<'v>,
         grain: usize,
         report: &Report,
     ) -> usize {
-        let [blend] = self.blends[..] else { return 0 };
-        let dtype = shadows[0].dtype();
-        if owners[first] != first || dtype.class() == Class::Copied {
+        let ([blend], Some(dtype)) = (&self.blends[..], rows.next_dtype()) else { return 0 };
+        if dtype.class() == Class::Copied {
             return 0;
         }
-        dispatch!(average (dtype, params(first).dtype()) as (S, P) => {
+        dispatch!(average (dtype, params(range.start).dtype()) as (S, P) => {
             let mut pairs: SmallVec<[Pair<'_, S, P>; ALIKE]> = SmallVec::new();
-            for (index, shadow) in (first..).zip(shadows).take(ALIKE) {
+            for index in range.clone().take(ALIKE) {
                 let param = params(index);
-                let alike = (shadow.dtype(), param.dtype()) == (S::DTYPE, P::DTYPE);
-                if !alike || owners[index] != index || param.elements() > grain {
+                if param.dtype() != P::DTYPE || param.elements() > grain {
                     break;
                 }
                 let Some(values) = param.as_slice() else { break };
-                pairs.push(Pair::new(shadow.as_mut_slice(), values));
+                let Some(row) = rows.take(S::DTYPE) else { break };
+                pairs.push(Pair::new(row, values));
             }
-            kernel::average_pairs(&mut pairs, blend.rounded(), self.on);
-            for (index, pair) in (first..).zip(&pairs) {
-                report.refuse(index, pair.refused());
+            if kernel::average_pairs(&mut pairs, blend.rounded(), self.on) > 0 {
+                range.zip(&pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
             }
             pairs.len()
         })
     }
 
-    /// Averages one parameter into its shadows; gives the number of elements refused.
-    fn single(&self, shadows: &mut [Buffer], param: &View<'_>, grain: usize) -> u64 {
-        let dtype = shadows[0].dtype();
-        assert_eq!(shadows[0].elements(), param.elements(), "a shadow and its parameter differ in length");
+    /// Averages one parameter into the next averages; gives the number of elements refused.
+    fn single(&self, rows: &mut Rows<'_>, param: &View<'_>, grain: usize) -> u64 {
+        let dtype = rows.next_dtype().expect("an average is left");
         if dtype.class() == Class::Copied {
             assert_eq!(dtype, param.dtype(), "a copied tensor and its parameter differ in dtype");
-            for (shadow, _) in shadows.iter_mut().zip(&self.blends).filter(|&(_, blend)| *blend != Blend::Keep) {
-                copy(shadow, param, Store::Cached, grain);
-            }
+            dispatch!(word dtype => W => for blend in &self.blends {
+                let row = rows.take::<W>(dtype).expect("one for each weight");
+                if *blend != Blend::Keep {
+                    copy(row, param, Store::Cached, grain);
+                }
+            });
             return 0;
         }
         dispatch!(average (dtype, param.dtype()) as (S, P) => {
             let blends: SmallVec<[Blend<S>; 8]> = self.blends.iter().map(|blend| blend.rounded()).collect();
-            let mut rows: Rows<'_, S> = shadows.iter_mut().map(Buffer::as_mut_slice).collect();
+            let mut rows: Stretches<'_, S> = blends.iter().map(|_| rows.take(dtype).expect("one for each weight")).collect();
+            assert_eq!(rows[0].len(), param.elements(), "an average and its parameter differ in length");
             let grain = coarse(grain, param);
             Averaging { param, blends: &blends, on: self.on, grain }.run::<P>(&mut rows, 0..param.elements())
         })
@@ -127,7 +126,7 @@ impl<S: Shadow> Averaging<'_, S> {
         if range.len() > self.grain {
             if let Some(middle) = cut(range.clone(), self.param.unit(), self.grain) {
                 let halves = rows.iter_mut().map(|row| row.split_at_mut(middle - range.start));
-                let (mut left, mut right): (Rows<'_, S>, Rows<'_, S>) = halves.unzip();
+                let (mut left, mut right): (Stretches<'_, S>, Stretches<'_, S>) = halves.unzip();
                 let (a, b) = rayon::join(
                     || self.run::<P>(&mut left, range.start..middle),
                     || self.run::<P>(&mut right, middle..range.end),
@@ -148,7 +147,7 @@ impl<S: Shadow> Averaging<'_, S> {
             count += match &mut *rows {
                 [row] => kernel::average(&mut [&mut row[place]], params, self.blends, self.on),
                 rows => {
-                    let mut stretches: Rows<'_, S> = rows.iter_mut().map(|row| &mut row[place.clone()]).collect();
+                    let mut stretches: Stretches<'_, S> = rows.iter_mut().map(|row| &mut row[place.clone()]).collect();
                     kernel::average(&mut stretches, params, self.blends, self.on)
                 }
             };
@@ -171,16 +170,17 @@ pub fn fill(shadow: &mut Buffer, param: &View<'_>) -> u64 {
 }
 
 /// Copies a tensor of the same dtype, bit for bit.
-pub fn copy(into: &mut Buffer, from: &View<'_>, store: Store, grain: usize) {
-    assert_eq!(into.dtype(), from.dtype(), "a copy of another dtype");
-    assert_eq!(into.elements(), from.elements(), "a copy of another length");
-    let grain = coarse(grain, from);
-    dispatch!(word from.dtype() => W => divide(into.as_mut_slice::<W>(), 0, from.unit(), grain, &|start, stretch| {
+///
+/// # Panics
+/// Unless both have the same length, and `W` is as wide as the dtype.
+pub fn copy<W: Element>(into: &mut [W], from: &View<'_>, store: Store, grain: usize) {
+    assert_eq!(into.len(), from.elements(), "a copy of another length");
+    divide(into, 0, from.unit(), coarse(grain, from), &|start, stretch| {
         let mut copies = Copies::new(store);
         from.pieces(start..start + stretch.len(), |at, values: &[W]| {
             copies.copy(values, &mut stretch[at - start..][..values.len()]);
         });
-    }));
+    });
 }
 
 /// The elements of a task. Of a tensor that is walked in tiles it is about all that a thread gets: each takes a short run out of

@@ -87,13 +87,13 @@ impl<'p, 'r, S, P> Average<'p, 'r, S, P> {
 }
 
 impl<S: Shadow, P: Param> Work for Average<'_, '_, S, P> {
-    type Output = ();
+    type Output = u64;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> u64 {
         let Self { pairs, blend, on, marks } = self;
         match blend {
-            Blend::Keep => {}
+            Blend::Keep => 0,
             Blend::Near { a, .. } => each(pairs, blend, on, marks, |s, p| near(s, p, a)),
             Blend::Far { b, .. } => each(pairs, blend, on, marks, |s, p| far(s, p, b)),
             Blend::Copy => each(pairs, blend, on, marks, |_, p| p),
@@ -108,13 +108,17 @@ fn each<S: Shadow, P: Param>(
     on: NonFinite,
     mut marks: Option<&mut [u64]>,
     value: impl Fn(S, S) -> S + Copy,
-) {
+) -> u64 {
+    let mut all = 0;
     for Pair { row, params, refused } in pairs {
         let mut mend = |row: &mut [S], params: &[P], at: usize| {
-            *refused += mend(row, params, blend, on, at, marks.as_deref_mut());
+            let count = mend(row, params, blend, on, at, marks.as_deref_mut());
+            *refused += count;
+            all += count;
         };
         blocks(row, params, value, &mut mend);
     }
+    all
 }
 
 /// Writes the new averages of every block in which all of them are finite, and gives the others to `mend`, each with the

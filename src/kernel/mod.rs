@@ -49,15 +49,15 @@ const STRETCH: usize = 4096;
 /// Unless there is one row for each blend, each as long as `params`.
 pub fn average<S: Shadow, P: Param>(rows: &mut [&mut [S]], params: &[P], blends: &[Blend<S>], on: NonFinite) -> u64 {
     let mut one = |pair: &mut [Pair<'_, S, P>], blend, marks: Option<&mut [u64]>| {
-        level::run(blocks::Average::new(pair, blend, on, marks));
+        level::run(blocks::Average::new(pair, blend, on, marks))
     };
     average_rows(rows, params, blends, &mut one)
 }
 
-/// Averages pair after pair with one weight, and counts in each the elements refused: of small tensors, a call for each would
-/// take longer than they do.
-pub fn average_pairs<S: Shadow, P: Param>(pairs: &mut [Pair<'_, S, P>], blend: Blend<S>, on: NonFinite) {
-    level::run(blocks::Average::new(pairs, blend, on, None));
+/// Averages pair after pair with one weight, and counts the elements refused, in each and in all: of small tensors, a call for
+/// each would take longer than they do.
+pub fn average_pairs<S: Shadow, P: Param>(pairs: &mut [Pair<'_, S, P>], blend: Blend<S>, on: NonFinite) -> u64 {
+    level::run(blocks::Average::new(pairs, blend, on, None))
 }
 
 /// Writes each of `params` in the shadow's type, exactly, and counts those that are NaN or infinite.
@@ -82,15 +82,11 @@ fn average_rows<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>),
+    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>) -> u64,
 ) -> u64 {
     assert_eq!(rows.len(), blends.len(), "a row for each blend");
     match (rows, blends) {
-        ([row], [blend]) => {
-            let mut pair = [Pair::new(row, params)];
-            one(&mut pair, *blend, None);
-            pair[0].refused()
-        }
+        ([row], [blend]) => one(&mut [Pair::new(row, params)], *blend, None),
         (rows, blends) => average_several(rows, params, blends, one),
     }
 }
@@ -101,7 +97,7 @@ fn average_several<S: Shadow, P: Param>(
     rows: &mut [&mut [S]],
     params: &[P],
     blends: &[Blend<S>],
-    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>),
+    one: &mut impl FnMut(&mut [Pair<'_, S, P>], Blend<S>, Option<&mut [u64]>) -> u64,
 ) -> u64 {
     assert!(rows.iter().all(|row| row.len() == params.len()), "rows and parameters differ in length");
     let mut count = 0;
@@ -110,9 +106,8 @@ fn average_several<S: Shadow, P: Param>(
     for (at, params) in params.chunks(STRETCH).enumerate() {
         let mut refused = 0;
         for (row, &blend) in rows.iter_mut().zip(blends) {
-            let mut pair = [Pair::new(&mut row[at * STRETCH..][..params.len()], params)];
-            one(&mut pair, blend, Some(&mut marks));
-            refused += pair[0].refused();
+            let pair = Pair::new(&mut row[at * STRETCH..][..params.len()], params);
+            refused += one(&mut [pair], blend, Some(&mut marks));
         }
         if refused > 0 {
             count += marks.iter().map(|bits: &u64| u64::from(bits.count_ones())).sum::<u64>();
@@ -135,7 +130,7 @@ impl Level {
         on: NonFinite,
     ) -> u64 {
         let mut one = |pair: &mut [Pair<'_, S, P>], blend, marks: Option<&mut [u64]>| {
-            self.run(blocks::Average::new(pair, blend, on, marks));
+            self.run(blocks::Average::new(pair, blend, on, marks))
         };
         average_rows(rows, params, blends, &mut one)
     }

@@ -87,7 +87,7 @@ impl Backend for PythonModel {
     fn write(&self, params: &[Tensor], owners: &[usize], from: Source<'_, Self>) -> Result<()> {
         let from = |index| match &from {
             Source::Averages { shadows, horizon } => shadows.average(*horizon, index),
-            Source::Backup(backup) => backup.get(index),
+            Source::Backup(backup) => backup.get(index).view(),
         };
         // SAFETY: the arrays are alive and as they were read, see `PythonModel`; they are writable, as `EMA` asked
         // before; each owner is taken once, and `owners`, which `EMA` asked in this call, found that they share nothing.
@@ -96,7 +96,7 @@ impl Backend for PythonModel {
     }
 
     fn export(&self, shadows: &Self::Shadows, horizon: usize, index: usize) -> Result<Buffer> {
-        Ok(shadows.get(horizon, index).clone())
+        Ok(shadows.get(horizon, index))
     }
 
     fn import(&self, averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self::Shadows> {
