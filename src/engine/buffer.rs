@@ -23,11 +23,11 @@ pub struct Buffer {
     first: u32,
     dtype: DType,
     elements: usize,
-    /// Apart, as a pass has no use for it: with it in here, one over many small tensors would have twice as much to read.
+    /// Apart, as a pass has no use for it.
     shape: Arc<Shape>,
 }
 
-// Of many small tensors a pass reads little else, and that from memory.
+// Of many small tensors a backup reads little else, and that from memory.
 const _: () = assert!(size_of::<Buffer>() <= 48);
 
 impl Buffer {

@@ -1,6 +1,7 @@
 //! The verbs on whole models in host memory: each tensor's shadow and parameter, over all threads, to the kernels.
 
 mod buffer;
+mod filling;
 mod places;
 mod pool;
 mod rows;
@@ -52,11 +53,6 @@ impl HostBackup {
     pub fn get(&self, index: usize) -> &Buffer {
         &self.buffers[self.owners[index]]
     }
-}
-
-/// What stands where another tensor has the values.
-fn nothing() -> Result<Buffer> {
-    Buffer::zeroed(Descriptor::new(DType::F32, &[0]))
 }
 
 /// Calls that write so many elements go past the caches: they hold more than these, and nobody soon reads what is written
@@ -232,7 +228,8 @@ impl Engine {
             let view = params(index);
             elements += if owns(index) { view.elements() } else { 0 };
             let fits = |old: &Buffer| if owns(index) { old.is_like(&view) } else { old.elements() == 0 };
-            let fresh = || if owns(index) { Buffer::zeroed(view.descriptor()) } else { nothing() };
+            let nothing = || Descriptor::new(DType::F32, &[0]);
+            let fresh = || Buffer::zeroed(if owns(index) { view.descriptor() } else { nothing() });
             match into.buffers.get_mut(index) {
                 Some(old) if fits(old) => {}
                 Some(old) => *old = fresh()?,

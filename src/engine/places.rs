@@ -1,7 +1,10 @@
 //! Where each average of a model lies: small ones side by side in blocks, a large one by itself.
 
-use super::words::{SMALL, words};
+use super::words::words;
 use crate::dtype::DType;
+
+/// Bytes from which on an average lies by itself: to find it is then little of what it takes.
+pub const SMALL: usize = 1 << 10;
 
 /// Words of a block: enough that small averages are read in a row, few enough to be copied where one of them was given out.
 pub const BLOCK: usize = 512;
@@ -11,7 +14,8 @@ const _: () = assert!(SMALL < BLOCK * size_of::<u64>());
 /// Where one average lies, or the place where another tensor has the averages.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// The block and the word in it where a small one begins, or else the next small one would if it fitted.
+    /// The block and the word in it where a small one begins, or else the next small one would if it fitted. Past the first
+    /// word, there are small ones before it in that block.
     pub(super) block: u32,
     pub(super) word: u16,
     /// Of a small one.
@@ -19,7 +23,7 @@ pub struct Place {
     /// How many large ones come before it.
     pub(super) large: u32,
     pub(super) kind: Kind,
-    /// None where another tensor has the averages.
+    /// None where another tensor has the averages, of whatever kind they are.
     pub(super) dtype: Option<DType>,
 }
 
@@ -81,7 +85,7 @@ impl Places {
             (self.block, self.filled) = (self.block + 1, 0);
         }
         let kind = if self.filled == 0 && words > 0 { Kind::Begins } else { Kind::Small };
-        let place = Place { elements: narrow(elements), ..self.place(kind, Some(dtype)) };
+        let place = Place { elements: fit(elements), ..self.place(kind, Some(dtype)) };
         self.filled += words;
         place
     }
@@ -98,13 +102,18 @@ impl Places {
         self.place(Kind::Small, None)
     }
 
+    /// How many words of the last block are filled.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
     fn place(&self, kind: Kind, dtype: Option<DType>) -> Place {
-        let (block, word, large) = (narrow(self.block), narrow(self.filled), narrow(self.large));
+        let (block, word, large) = (fit(self.block), fit(self.filled), fit(self.large));
         Place { block, word, elements: 0, large, kind, dtype }
     }
 }
 
-fn narrow<T: TryFrom<usize>>(number: usize) -> T {
+fn fit<T: TryFrom<usize>>(number: usize) -> T {
     T::try_from(number).unwrap_or_else(|_| panic!("{number} is more than a place can say"))
 }
 

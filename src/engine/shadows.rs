@@ -1,11 +1,11 @@
 //! The averages of a model in host memory: which memory is whose, and who else may hold it.
 
 use super::Buffer;
-use super::places::{BLOCK, Found, Place, Places};
+use super::places::{Found, Place, Places};
 use super::rows::Rows;
 use super::split::Items;
-use super::words::{SMALL, Words, words};
-use crate::descriptor::{Shape, Spec};
+use super::words::{Words, words};
+use crate::descriptor::Shape;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::kernel::view::View;
@@ -17,20 +17,20 @@ use triomphe::Arc;
 /// under several names, have one set of averages between them.
 #[derive(Debug)]
 pub struct HostShadows {
-    horizons: usize,
-    owners: Vec<usize>,
+    pub(super) horizons: usize,
+    pub(super) owners: Vec<usize>,
     /// For each tensor those of its horizons.
-    places: Vec<Place>,
-    next: Places,
+    pub(super) places: Vec<Place>,
+    pub(super) next: Places,
     /// For each tensor. Apart, as a pass has no use for them.
-    shapes: Vec<Arc<Shape>>,
+    pub(super) shapes: Vec<Arc<Shape>>,
     /// What the small averages lie in.
-    blocks: Vec<Words>,
-    large: Vec<Buffer>,
+    pub(super) blocks: Vec<Words>,
+    pub(super) large: Vec<Buffer>,
     /// The elements of all tensors that have averages of their own.
-    elements: usize,
+    pub(super) elements: usize,
     /// Whether somebody else may hold some of the memory: without that no pass has to ask for each large average.
-    lent: AtomicBool,
+    pub(super) lent: AtomicBool,
 }
 
 impl Clone for HostShadows {
@@ -52,55 +52,8 @@ impl Clone for HostShadows {
 }
 
 impl HostShadows {
-    /// No averages yet, with room for those of a model.
-    ///
-    /// # Panics
-    /// Unless there is at least one horizon, and an owner before it or itself for each tensor.
-    pub fn with_room(spec: Spec<'_>) -> Self {
-        assert!(spec.horizons > 0, "no horizon");
-        assert_eq!(spec.owners.len(), spec.dtypes.len(), "an owner for each tensor");
-        let mut owners = spec.owners.iter().enumerate();
-        assert!(owners.all(|(index, &owner)| owner <= index && spec.owns(owner)), "an owner that owns nothing");
-        Self {
-            horizons: spec.horizons,
-            owners: spec.owners.to_vec(),
-            places: Vec::with_capacity(spec.owners.len() * spec.horizons),
-            next: Places::default(),
-            shapes: Vec::with_capacity(spec.owners.len()),
-            blocks: Vec::new(),
-            large: Vec::new(),
-            elements: 0,
-            lent: false.into(),
-        }
-    }
-
-    /// Averages that are there already: for each tensor those of its horizons. Those of a tensor that does not own any are
-    /// dropped.
-    ///
-    /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) if there is not enough.
-    ///
-    /// # Panics
-    /// As [`HostShadows::with_room`], and unless there is a buffer for each tensor and horizon.
-    pub fn of(averages: Vec<Buffer>, spec: Spec<'_>) -> Result<Self> {
-        let mut shadows = Self::with_room(spec);
-        assert_eq!(averages.len(), spec.owners.len() * spec.horizons, "a buffer for each tensor and horizon");
-        let mut averages = averages.into_iter();
-        while shadows.tensors() < spec.owners.len() {
-            let row = averages.by_ref().take(spec.horizons);
-            if spec.owns(shadows.tensors()) {
-                shadows.push(row)?;
-            } else {
-                row.for_each(drop);
-                shadows.push_tied();
-            }
-        }
-        shadows.lent = true.into();
-        Ok(shadows)
-    }
-
     /// The averages of one tensor at one horizon, to keep: they stay as they are, whatever comes, as a pass copies first what
-    /// somebody else may still hold.
+    /// somebody else may still hold. Small ones have up to 4 KB of memory in common, which stay as long as one of them is held.
     ///
     /// # Panics
     /// Where there is no such horizon or tensor.
@@ -198,43 +151,6 @@ impl HostShadows {
         Ok(())
     }
 
-    /// Gives the next tensor its averages, one for each horizon, of which nobody has a clone.
-    pub(super) fn push(&mut self, row: impl IntoIterator<Item = Buffer>) -> Result<()> {
-        for (horizon, buffer) in row.into_iter().enumerate() {
-            if horizon == 0 {
-                self.shapes.push(buffer.shared_shape());
-                self.elements += buffer.elements();
-            }
-            self.put(buffer)?;
-        }
-        Ok(())
-    }
-
-    /// Gives an average the next place: a small one is copied to where the others are.
-    fn put(&mut self, buffer: Buffer) -> Result<()> {
-        let words = buffer.as_words();
-        if size_of_val(words) >= SMALL {
-            self.places.push(self.next.large(buffer.dtype()));
-            self.large.push(buffer);
-            return Ok(());
-        }
-        let place = self.next.small(buffer.elements(), buffer.dtype());
-        let Found::Small { block, word, .. } = place.find() else { unreachable!("it was asked for a small one") };
-        if block == self.blocks.len() {
-            self.blocks.push(Words::zeroed(BLOCK)?);
-        }
-        let block = self.blocks[block].get_mut().expect("nobody holds what is not complete");
-        block[word..][..words.len()].copy_from_slice(words);
-        self.places.push(place);
-        Ok(())
-    }
-
-    /// Gives the next tensor those of its owner.
-    pub(super) fn push_tied(&mut self) {
-        self.places.extend((0..self.horizons).map(|_| self.next.tied()));
-        self.shapes.push(self.shapes[self.owners[self.tensors()]].clone());
-    }
-
     /// Whose averages each tensor has, and the averages of those in a range.
     pub(super) fn rows(&mut self, range: Range<usize>) -> (&[usize], Rows<'_>) {
         let all = Rows::new(self.horizons, &self.places, &mut self.blocks, &mut self.large);
@@ -243,8 +159,9 @@ impl HostShadows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::descriptor::Spec;
     use crate::kernel::view::View;
 
     const OWNERS: [usize; 2] = [0, 1];
@@ -252,17 +169,17 @@ mod tests {
     /// Of a small tensor and a large one.
     const LENGTHS: [usize; 2] = [3, 300];
 
-    fn spec() -> Spec<'static> {
+    pub(in crate::engine) fn spec() -> Spec<'static> {
         Spec { dtypes: &[DType::F32, DType::F32], horizons: 2, owners: &OWNERS }
     }
 
-    fn averages() -> Vec<Buffer> {
+    pub(in crate::engine) fn averages() -> Vec<Buffer> {
         let average = |value: usize| Buffer::copied(&View::from(&vec![value as f32; LENGTHS[value / 2]][..])).unwrap();
         (0..4).map(average).collect()
     }
 
     /// Averages that nobody else holds, or may hold.
-    fn alone() -> HostShadows {
+    pub(in crate::engine) fn alone() -> HostShadows {
         let mut shadows = HostShadows::of(averages(), spec()).unwrap();
         shadows.own().unwrap();
         shadows
@@ -309,19 +226,6 @@ mod tests {
         assert_eq!(shadows.average(1, 0).as_slice::<f32>(), Some(&[1.0; 3][..]));
         assert!(!*shadows.lent.get_mut());
         write(&mut shadows);
-    }
-
-    #[test]
-    fn small_averages_lie_together_and_keep_their_shapes() {
-        let shadows = alone();
-        assert_eq!((shadows.blocks.len(), shadows.large.len()), (1, 2));
-        let shaped = |value: f32, shape: &[usize]| Buffer::copied(&View::shaped(&[value; 6], shape).unwrap()).unwrap();
-        let given = vec![shaped(1.0, &[2, 3]), shaped(2.0, &[2, 3]), shaped(3.0, &[6, 1])];
-        let spec = Spec { dtypes: &[DType::F32; 3], horizons: 1, owners: &[0, 0, 2] };
-        let tied = HostShadows::of(given, spec).unwrap();
-        let found: Vec<_> = (0..3).map(|index| tied.get(0, index)).collect();
-        assert_eq!(found, [shaped(1.0, &[2, 3]), shaped(1.0, &[2, 3]), shaped(3.0, &[6, 1])]);
-        assert_eq!(found[0].view().as_ptr(), tied.average(0, 1).as_ptr());
     }
 
     #[test]

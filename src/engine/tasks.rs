@@ -265,7 +265,30 @@ fn spread<T: Element, F: Element>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::pool;
+    use crate::descriptor::{Descriptor, Spec};
+    use crate::dtype::DType;
+    use crate::engine::{Engine, HostShadows, pool};
+
+    /// Averages a strided parameter, or one that is copied, into averages of three elements.
+    fn average_into_three(dtype: DType, param: &View<'_>) {
+        let spec = Spec { dtypes: &[dtype], horizons: 1, owners: &[0] };
+        let average = Buffer::zeroed(Descriptor::new(dtype, &[3])).unwrap();
+        let mut shadows = HostShadows::of(vec![average], spec).unwrap();
+        let report = Report::new(1);
+        Engine::new().average(&mut shadows, 0..1, |_| *param, &[0.5], NonFinite::Raise, &report).unwrap();
+    }
+
+    #[test]
+    #[should_panic = "an average and its parameter differ in length"]
+    fn a_parameter_of_another_length_is_a_mistake() {
+        average_into_three(DType::F32, &View::strided(&[1.0_f32; 8], 0, &[4], &[2]).unwrap());
+    }
+
+    #[test]
+    #[should_panic = "a copied tensor and its parameter differ in dtype"]
+    fn a_copied_parameter_of_another_dtype_is_a_mistake() {
+        average_into_three(DType::I32, &View::from(&[1_u32; 3][..]));
+    }
 
     #[test]
     fn a_thread_gets_one_share_of_what_is_walked_in_tiles() {

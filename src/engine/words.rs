@@ -27,8 +27,8 @@ pub struct Lines {
     place: Range<usize>,
 }
 
-/// Bytes from which on memory is no longer small: below, to find it by itself would be a good part of what it takes.
-pub const SMALL: usize = 1 << 10;
+/// Bytes from which on memory begins a line.
+const LINES_FROM: usize = 1 << 10;
 
 /// Bytes from which on memory is in pages of its own: two of the larger size that x86-64 has.
 const PAGED_FROM: usize = 4 << 20;
@@ -69,7 +69,7 @@ impl Words {
     pub fn zeroed(words: usize) -> Result<Self> {
         let bytes = words.checked_mul(size_of::<u64>()).ok_or(Error::Memory { bytes: usize::MAX })?;
         let scarce = || Error::Memory { bytes };
-        if bytes < SMALL {
+        if bytes < LINES_FROM {
             let near = Arc::try_from_header_and_iter((), repeat_n(0, words));
             return Ok(Words::Near(near.map_err(|_| scarce())?.into()));
         }
@@ -164,11 +164,11 @@ mod tests {
     fn words_of_every_kind_are_zero_shared_and_copied() {
         for count in [0, 1, 2, 127, 128, 129, PAGED_FROM / 8 - 1, PAGED_FROM / 8, PAGED_FROM / 8 + 3] {
             let mut words = Words::zeroed(count).unwrap();
-            assert_eq!(matches!(words, Words::Near(_)), count * 8 < SMALL);
+            assert_eq!(matches!(words, Words::Near(_)), count * 8 < LINES_FROM);
             assert_eq!(matches!(words, Words::Pages(_)), count * 8 >= PAGED_FROM);
             assert!(words.as_slice().len() == count && words.as_slice().iter().all(|&word| word == 0));
             let line = words.as_slice().as_ptr().addr() % kernel::LINE;
-            assert!(count * 8 < SMALL || line == 0, "{count} at {line}");
+            assert!(count * 8 < LINES_FROM || line == 0, "{count} at {line}");
             words.get_mut().unwrap().iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
             let (holder, mut copy) = (words.clone(), words.copied().unwrap());
             assert!(!words.is_unique() && words.get_mut().is_none() && copy.is_unique());

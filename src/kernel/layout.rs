@@ -60,9 +60,10 @@ impl Layout {
     /// Whether it is that of elements of so many bytes with this shape, and these strides in bytes.
     #[inline]
     pub fn is(&self, size: usize, shape: &[usize], strides: &[isize]) -> bool {
-        let Some(axes) = &self.axes else {
-            return matches!((shape, strides), (&[extent], &[step]) if extent == self.elements && step == size as isize);
-        };
+        if let (&[extent], &[step]) = (shape, strides) {
+            return self.is_axis(size, (extent, step));
+        }
+        let Some(axes) = &self.axes else { return false };
         // By hand, as comparing two slices is a call, and this is done for each tensor at each update.
         let (known, steps) = (axes.shape(), axes.strides());
         (shape.len(), strides.len()) == (known.len(), steps.len())
@@ -70,10 +71,16 @@ impl Layout {
                 .all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis].wrapping_mul(size as isize))
     }
 
-    /// The only extent, where there is one dimension and the elements lie one after the other.
+    /// The same with one dimension, of this extent and this stride in bytes.
     #[inline]
-    pub fn line(&self) -> Option<usize> {
-        self.axes.is_none().then_some(self.elements)
+    pub fn is_axis(&self, size: usize, (extent, step): (usize, isize)) -> bool {
+        match &self.axes {
+            None => (extent, step) == (self.elements, size as isize),
+            Some(axes) => matches!(
+                (axes.shape(), axes.strides()),
+                (&[known], &[by]) if extent == known && step == by.wrapping_mul(size as isize)
+            ),
+        }
     }
 
     /// How many elements there are.

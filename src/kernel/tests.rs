@@ -47,6 +47,22 @@ fn lengths() -> impl Iterator<Item = usize> + Clone {
     (0..5).chain(14..19).chain([31, 33, 255, 256, 257, 272, 513, 1023, 1024, 1025, 1300])
 }
 
+#[test]
+fn pairs_are_counted_in_each_and_in_all() {
+    let params: Vec<Vec<f32>> = [(40, 6), (7, 0), (300, 2), (1, 1), (64, 64)]
+        .map(|(length, refused)| (0..length).map(|i| if i < refused { f32::NAN } else { 1.0 }).collect())
+        .into();
+    let mut rows: Vec<Vec<f64>> = params.iter().map(|params| vec![0.0; params.len()]).collect();
+    let mut pairs: Vec<_> = rows.iter_mut().zip(&params).map(|(row, params)| Pair::new(row, &params[..])).collect();
+    for (few, expected) in [(5, 73), (1, 6), (2, 6), (0, 0)] {
+        let pairs = &mut pairs[..few];
+        let before: Vec<u64> = pairs.iter().map(Pair::refused).collect();
+        assert_eq!(average_pairs(pairs, Blend::new(0.5), NonFinite::Raise), expected);
+        let found: Vec<u64> = pairs.iter().zip(before).map(|(pair, before)| pair.refused() - before).collect();
+        assert_eq!(found, [6, 0, 2, 1, 64][..few]);
+    }
+}
+
 /// Averages at every level with every policy, on both sides of ½, and compares with single elements.
 fn blocks_agree<S: Shadow + Bits, P: Param>(of: impl Fn(f32) -> P + Copy) {
     for (level, length) in levels().flat_map(|level| lengths().map(move |length| (level, length))) {

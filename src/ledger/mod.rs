@@ -59,7 +59,7 @@ pub struct Ledger {
     descriptors: Vec<Descriptor>,
     dtypes: Vec<DType>,
     owners: Vec<usize>,
-    /// Whether any tensor has the averages of another, which each update asks.
+    /// Whether any tensor has the averages of another.
     tied: bool,
     horizons: Vec<Horizon>,
     start: u64,

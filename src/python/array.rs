@@ -71,6 +71,7 @@ pub struct Tensor {
     number: c_int,
     order: c_char,
     pub dtype: DType,
+    /// Whether it was made of a scalar, `settle` says; the rest, `read`.
     pub access: Access,
 }
 
@@ -109,7 +110,6 @@ impl Tensor {
         object: &mut Py<PyAny>,
         name: impl Fn() -> &'n str,
     ) -> Result<(), Unfit> {
-        // Until it is read, all that counts is whether it is one made of a scalar.
         self.access = Access::ReadOnly;
         // SAFETY: the pointer is that of a live object.
         if unsafe { PyArray_CheckExact(py, object.as_ptr()) } == 0 {
@@ -125,24 +125,24 @@ impl Tensor {
     fn settle_other<'n>(
         &mut self,
         py: Python<'_>,
-        held: &mut Py<PyAny>,
+        object: &mut Py<PyAny>,
         name: impl Fn() -> &'n str,
     ) -> Result<(), Unfit> {
-        let object = held.bind(py).clone();
-        if let Ok(array) = object.cast::<PyUntypedArray>() {
-            if object.get_type().is_subclass(masked(object.py())?)? {
+        let found = object.bind(py);
+        let class = found.get_type();
+        if let Ok(array) = found.cast::<PyUntypedArray>() {
+            if class.is_subclass(masked(py)?)? {
                 return Err(refused(name(), "a masked array", "an array without a mask"));
             }
             settle_dtype(array);
             return Ok(());
         }
-        let class = object.get_type();
-        if class.is_subclass(generic(object.py())?)? {
+        if class.is_subclass(generic(py)?)? {
             // Whatever a subclass makes of it has to be an array.
-            if let Ok(made) = object.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
+            if let Ok(made) = found.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
                 settle_dtype(&made);
                 self.access = Access::Scalar;
-                *held = made.into_any().unbind();
+                *object = made.into_any().unbind();
                 return Ok(());
             }
         }
@@ -211,10 +211,9 @@ impl Tensor {
     #[inline(always)]
     fn is_laid_out_as(&self, fields: &Fields) -> bool {
         let size = self.dtype.size();
-        // Most small arrays have one axis, along which their elements lie one after the other.
-        if let (Some(extent), 1) = (self.layout.line(), fields.nd) {
-            // SAFETY: NumPy keeps an extent and a stride of each axis.
-            return unsafe { (*fields.dimensions, *fields.strides) == (extent as isize, size as isize) };
+        if fields.nd == 1 {
+            // SAFETY: NumPy keeps an extent, which is not negative, and a stride of each axis.
+            return self.layout.is_axis(size, unsafe { (*fields.dimensions as usize, *fields.strides) });
         }
         let (shape, strides) = axes(fields);
         self.layout.is(size, shape, strides)

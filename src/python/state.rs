@@ -1,6 +1,6 @@
 //! What an EMA is in Python behind its gate: the crate's EMA, and the container that is read into it at each call.
 
-use super::array::{Access, Tensor};
+use super::array::Tensor;
 use super::backend::PythonModel;
 use super::container::{Container, Held};
 use super::error::warn;
@@ -64,9 +64,9 @@ impl State {
             *settled |= own;
             return Ok(());
         }
-        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. NumPy
-        // scalars take none, and can't be resized. Making one may run a finalizer, so the facts are read again.
-        for (array, _) in held.iter().zip(&*tensors).filter(|(_, tensor)| tensor.access != Access::Scalar) {
+        // A weak reference makes `resize(refcheck=False)` in another thread fail, instead of freeing the memory. Making one
+        // may run a finalizer, so the facts are read again.
+        for array in &*held {
             pins.push(PyWeakrefReference::new(array.bind(py))?.unbind());
         }
         known.read(py, held, tensors)?;

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shrew_ema import EMA, NamesError
-from support import BF16, INTEGERS, Array, Params, patterns, read_only, same_bits, unchanged
+from support import BF16, INTEGERS, Array, Params, patterns, read_only, run_python, same_bits, unchanged
 
 
 class Pair(NamedTuple):
@@ -177,6 +177,20 @@ def test_update_reads_a_numpy_scalar_as_an_array_without_dimensions(value: np.ge
     shadow = ema.shadow_values("b")
     assert shadow.shape == ()
     assert shadow == value
+
+
+FIRST_MET = """
+import ml_dtypes
+import numpy as np
+from shrew_ema import EMA
+
+ema = EMA({"b": ml_dtypes.bfloat16(3)}, 0.5)
+print(ema.shadow_values("b"))
+"""
+
+
+def test_a_scalar_of_bfloat16_is_known_where_it_is_the_first_that_is_met() -> None:
+    assert run_python(FIRST_MET).split() == ["3.0"]
 
 
 def test_arrays_without_dimensions_and_without_elements_are_parameters() -> None:

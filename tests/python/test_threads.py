@@ -323,8 +323,14 @@ import threading
 import numpy as np
 from shrew_ema import EMA, ShapeError
 
-size = int(sys.argv[1])
-params = {"w": np.zeros(size, np.float32)}
+size, kind = int(sys.argv[1]), sys.argv[2]
+array = np.zeros(size, np.float32)
+
+class Scalar(np.float32):
+    def __array__(self, dtype=None, copy=None):
+        return array
+
+params = {"w": array if kind == "array" else Scalar(1)}
 ema = EMA(params, 0.5)
 done = threading.Event()
 outcomes = []
@@ -333,7 +339,7 @@ def resize():
     while not done.is_set():
         for extent in (16, size):
             try:
-                params["w"].resize(extent, refcheck=False)
+                array.resize(extent, refcheck=False)
                 outcomes.append("done")
             except ValueError:
                 outcomes.append("refused")
@@ -351,6 +357,7 @@ print(*set(outcomes))
 """
 
 
-def test_an_array_that_is_resized_during_updates_is_never_read_where_it_was() -> None:
+@pytest.mark.parametrize("kind", ["array", "what a scalar gives out"])
+def test_an_array_that_is_resized_during_updates_is_never_read_where_it_was(kind: str) -> None:
     # Refused by NumPy, while a pass holds on to the array.
-    assert "refused" in run_python(RESIZE, str(LONG), timeout=60)
+    assert "refused" in run_python(RESIZE, str(LONG), kind, timeout=60)

@@ -36,6 +36,36 @@ fn a_snapshot_never_changes_and_nothing_is_copied_without_one() {
 }
 
 #[test]
+fn what_is_written_to_a_snapshot_is_nobody_elses() {
+    let params: Vec<_> = (0..5).map(|value| Handle::from(&share(ndarray::arr1(&[f64::from(value); 3])))).collect();
+    let ema = EMA::<NdArray>::new(params, 0.5).unwrap();
+    let values = |ema: &EMA<NdArray>| (0..5).map(|index| ema.shadow_values(index).to_vec()).collect::<Vec<_>>();
+    let before = values(&ema);
+    let (mut snapshot, mut last) = (ema.shadow(2, 0).unwrap(), ema.shadow(3, 0).unwrap());
+    snapshot.as_mut_slice::<f64>().fill(7.0);
+    assert_eq!((snapshot.as_slice::<f64>(), values(&ema)), (&[7.0; 3][..], before));
+    let (neighbour, kept) = (ema.shadow(4, 0).unwrap(), last.clone());
+    drop(ema);
+    last.as_mut_slice::<f64>().fill(8.0);
+    let all = [&last, &kept, &neighbour, &snapshot].map(|buffer| buffer.as_slice::<f64>()[0]);
+    assert_eq!(all, [8.0, 3.0, 4.0, 7.0]);
+    drop((kept, neighbour));
+    last.as_mut_bytes().fill(0);
+    assert_eq!((last.as_slice::<f64>(), last.descriptor().shape[..].to_vec()), (&[0.0; 3][..], vec![3]));
+}
+
+#[test]
+fn a_snapshot_that_is_left_alone_in_its_memory_is_written_where_it_is() {
+    let params: Vec<_> = (0..3).map(|value| Handle::from(&share(ndarray::arr1(&[f64::from(value); 3])))).collect();
+    let ema = EMA::<NdArray>::new(params, 0.5).unwrap();
+    let mut snapshot = ema.shadow(1, 0).unwrap();
+    drop(ema);
+    let address = snapshot.as_slice::<f64>().as_ptr();
+    assert_eq!(snapshot.as_mut_slice::<f64>(), [1.0; 3]);
+    assert_eq!(snapshot.as_slice::<f64>().as_ptr(), address);
+}
+
+#[test]
 fn a_call_that_writes_no_average_leaves_the_memory_shared() {
     let w = share(ndarray::arr1(&[1.0]));
     let params = vec![Handle::from(&w)];

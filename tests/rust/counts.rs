@@ -22,9 +22,12 @@ fn expected() -> Vec<(String, u64)> {
     counts.filter(|&(_, count)| count > 0).collect()
 }
 
-/// Horizons of each formula, and one that reads nothing: an element that several of them refuse is counted once.
-fn config(on: NonFinite) -> Config {
-    let schedules = [0.9, 0.3, 0.0, 1.0].map(|decay| Schedule::constant(decay).unwrap());
+/// One horizon; and horizons of each formula, and one that reads nothing: an element that several of them refuse is counted
+/// once.
+const DECAYS: [&[f64]; 2] = [&[0.9], &[0.9, 0.3, 0.0, 1.0]];
+
+fn config(decays: &[f64], on: NonFinite) -> Config {
+    let schedules = decays.iter().map(|&decay| Schedule::constant(decay).unwrap());
     Config::horizons(schedules).unwrap().nonfinite(on)
 }
 
@@ -60,11 +63,11 @@ fn layouts(tensors: &[Vec<f32>], mut work: impl FnMut(&[View<'_>])) {
 fn an_update_counts_every_element_once() {
     let start: Vec<_> = TENSORS.map(|(length, _)| vec![1.0_f32; length]).into();
     let start: Vec<_> = start.iter().map(|values| View::from(&values[..])).collect();
-    for engine in engines() {
+    for (engine, decays) in engines().into_iter().flat_map(|engine| DECAYS.map(|decays| (engine, decays))) {
         layouts(&tensors(), |views| {
-            let mut averages = Averages::new(&start, config(NonFinite::Raise)).unwrap().engine(engine);
+            let mut averages = Averages::new(&start, config(decays, NonFinite::Raise)).unwrap().engine(engine);
             assert_eq!(named(averages.update(views)), expected(), "{engine:?}");
-            let mut averages = Averages::new(&start, config(NonFinite::Skip)).unwrap().engine(engine);
+            let mut averages = Averages::new(&start, config(decays, NonFinite::Skip)).unwrap().engine(engine);
             averages.update(views).unwrap();
             averages.update(views).unwrap();
             let found = averages.ledger().skipped().map(|(name, count)| (name.to_owned(), count / 2));
@@ -75,9 +78,11 @@ fn an_update_counts_every_element_once() {
 
 #[test]
 fn a_construction_counts_every_element_of_each_tensor() {
-    layouts(&tensors(), |views| {
-        assert_eq!(named(Averages::new(views, config(NonFinite::Raise))), expected());
-    });
-    let params = tensors().into_iter().map(|values| Handle::from(share(ndarray::Array1::from(values)))).collect();
-    assert_eq!(named(EMA::<NdArray>::with_config(params, config(NonFinite::Raise))), expected());
+    for decays in DECAYS {
+        layouts(&tensors(), |views| {
+            assert_eq!(named(Averages::new(views, config(decays, NonFinite::Raise))), expected());
+        });
+        let params = tensors().into_iter().map(|values| Handle::from(share(ndarray::Array1::from(values)))).collect();
+        assert_eq!(named(EMA::<NdArray>::with_config(params, config(decays, NonFinite::Raise))), expected());
+    }
 }
