@@ -13,8 +13,9 @@ impl PyEma {
     /// The average of one parameter, by name or index, at a horizon, as a read-only array of the parameter's shape.
     ///
     /// Nothing is copied, and the values stay as they are now: the next update writes into new memory while somebody
-    /// holds such an array. One below 1 KB keeps up to 4 KB while it is held, as small averages share their memory. Raises `NamesError` for a name or an index that there is not, `ConfigError` for such a
-    /// horizon.
+    /// holds such an array. One below 1 KB keeps up to 4 KB while it is held, as small averages share their memory.
+    ///
+    /// Raises `NamesError` for a name or an index that there is not, `ConfigError` for such a horizon.
     #[pyo3(signature = (key, horizon=Count::of(0)), text_signature = "($self, key, horizon=0)")]
     fn shadow_values<'py>(&self, key: &Bound<'py, PyAny>, horizon: Count) -> PyResult<Bound<'py, PyAny>> {
         let (index, horizon) = (arguments::index(key, self.index.bind(key.py()))?, horizon.index("horizon")?);
