@@ -158,6 +158,7 @@ mod tests {
         let mut copy = copy;
         copy.push(averages().into_iter().take(2)).unwrap();
         assert!(copy.get(0, 1) == averages()[0] && shadows.get(0, 1).as_slice::<f32>() == [2.0; 3]);
+        assert!(copy.get(0, 0) == averages()[0] && copy.get(1, 0) == held);
     }
 
     #[test]
