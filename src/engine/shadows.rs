@@ -29,7 +29,7 @@ pub struct HostShadows {
     pub(super) large: Vec<Buffer>,
     /// The elements of all tensors that have averages of their own.
     pub(super) elements: usize,
-    /// Whether somebody else may hold some of the memory: without that no pass has to ask for each large average.
+    /// Whether somebody else may hold some of the memory: without that no pass has to ask about each piece of it.
     pub(super) lent: AtomicBool,
 }
 
