@@ -194,7 +194,8 @@ mod tests {
         let lengths = lengths();
         let (places, mut blocks, mut large) = memory(&lengths);
         assert!(blocks.len() > 3);
-        let mut expected = (blocks.iter().map(|block| block.copied().unwrap()).collect::<Vec<_>>(), large.clone());
+        let mut expected =
+            (blocks.iter().map(|block| Words::of(block.as_slice()).unwrap()).collect::<Vec<_>>(), large.clone());
         mark(Rows::new(HORIZONS, &places, &mut expected.0, &mut expected.1), &mut 1.0, &lengths);
         let count = lengths.len();
         for (a, b, c) in (0..=count).flat_map(|c| (0..=c).flat_map(move |b| (0..=b).map(move |a| (a, b, c)))) {

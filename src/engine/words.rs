@@ -94,16 +94,8 @@ impl Words {
 
     #[cold]
     fn part(&mut self) -> Result<()> {
-        *self = self.copied()?;
+        *self = Self::of(self.as_slice())?;
         Ok(())
-    }
-
-    /// As many words with the same values, that nobody else holds.
-    ///
-    /// # Errors
-    /// [`Error::Memory`] if there is not enough.
-    pub fn copied(&self) -> Result<Self> {
-        Self::of(self.as_slice())
     }
 
     /// Words of these values, that nobody else holds.
@@ -170,7 +162,7 @@ mod tests {
             let line = words.as_slice().as_ptr().addr() % kernel::LINE;
             assert!(count * 8 < LINES_FROM || line == 0, "{count} at {line}");
             words.get_mut().unwrap().iter_mut().enumerate().for_each(|(i, word)| *word = i as u64);
-            let (holder, mut copy) = (words.clone(), words.copied().unwrap());
+            let (holder, mut copy) = (words.clone(), Words::of(words.as_slice()).unwrap());
             assert!(!words.is_unique() && words.get_mut().is_none() && copy.is_unique());
             assert!(copy == words && copy.as_slice().len() == count);
             assert!(Words::zeroed(count).unwrap() == Words::zeroed(count).unwrap());
