@@ -5,14 +5,13 @@ mod filling;
 mod places;
 mod pool;
 mod rows;
+mod seats;
 mod shadows;
 mod split;
 mod tasks;
 mod words;
 
 pub use buffer::Buffer;
-#[cfg(feature = "python")]
-pub(crate) use pool::take_part;
 pub use shadows::HostShadows;
 use split::Items;
 
@@ -27,6 +26,9 @@ use crate::nonfinite::{NonFinite, Report};
 use std::ops::Range;
 
 /// How work is spread over threads. The bits of a result never depend on it.
+///
+/// The threads are our own and are named `shrew-ema-0` and so on. On Linux, those of up to sixteen are kept off the processor
+/// of the one that begins with a call's work, within the processors that they may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engine {
     threads: usize,
@@ -92,9 +94,8 @@ impl Engine {
     }
 
     fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        let pool = if self.is_parallel(elements) { pool::get(self.threads) } else { None };
-        match pool {
-            Some(pool) => pool.install(elements, |there| work(if there { self.grain } else { usize::MAX })),
+        match if self.is_parallel(elements) { pool::get(self.threads) } else { None } {
+            Some(pool) => pool.install(|| work(self.grain)),
             None => work(usize::MAX),
         }
     }

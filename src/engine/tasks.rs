@@ -294,7 +294,7 @@ mod tests {
     fn a_thread_gets_one_share_of_what_is_walked_in_tiles() {
         let memory = vec![0_f32; 256 * 4096];
         let turned = View::strided(&memory, 0, &[256, 4096], &[1, 256]).unwrap();
-        let tasks = |view: &View<'_>, grain| pool::get(4).unwrap().install(0, |_| coarse(grain, view));
+        let tasks = |view: &View<'_>, grain| pool::get(4).unwrap().install(|| coarse(grain, view));
         assert_eq!(tasks(&turned, 1000), 256 * 1024);
         assert_eq!(tasks(&turned, 512 * 1024), 512 * 1024);
         assert_eq!(tasks(&turned, usize::MAX), usize::MAX);

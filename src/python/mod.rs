@@ -18,7 +18,6 @@ mod snapshot;
 mod state;
 mod stored;
 
-use crate::engine::take_part;
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeInfo;
 
@@ -26,8 +25,6 @@ use pyo3::type_object::PyTypeInfo;
 #[pymodule(name = "_core", gil_used = true)]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::classes(module.py())?;
-    // Mostly the main thread, which trains.
-    take_part();
     // A class that is made at first use is made while arrays are read, and what is made may set off the garbage collector.
     snapshot::Snapshot::type_object(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -260,7 +260,7 @@ def test_a_forked_child_averages_large_models_too() -> None:
     assert run_python(FORK, RAYON_NUM_THREADS="4", timeout=30).strip() == "0"
 
 
-# The thread that imports the package is one of those that average; others wait for theirs, as a child does.
+# Whoever has imported it, and in whichever process of a chain of forks: threads that average have to be found.
 IMPORTED = """
 import os, sys, threading, warnings
 import numpy as np
