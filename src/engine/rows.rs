@@ -36,42 +36,45 @@ impl<'a> Rows<'a> {
     ///
     /// # Panics
     /// Unless `T` is as wide as that, and nobody else holds the memory.
-    #[inline(always)]
     pub fn take<T: Element>(&mut self, dtype: DType) -> Option<&'a mut [T]> {
+        let mut taken = None;
+        self.take_each(dtype, std::iter::once(()), |row, ()| taken = Some(row));
+        taken
+    }
+
+    /// Takes the next averages as long as they are of this dtype, each with one of `partners`, of which none is asked for in
+    /// vain but the last.
+    ///
+    /// # Panics
+    /// As [`Rows::take`].
+    #[inline(always)]
+    pub fn take_each<T: Element, P>(
+        &mut self,
+        dtype: DType,
+        partners: impl Iterator<Item = P>,
+        mut each: impl FnMut(&'a mut [T], P),
+    ) {
         assert_eq!(size_of::<T>(), dtype.size(), "{dtype} taken as {}", T::DTYPE);
-        let (place, places) = self.places.split_first()?;
-        if place.dtype != Some(dtype) {
-            return None;
-        }
-        self.places = places;
-        match place.kind {
-            Kind::Small => {}
-            Kind::Begins => self.begin(),
-            Kind::Large => return Some(self.take_large()),
-        }
-        let elements = usize::from(place.elements);
-        let (row, rest) = std::mem::take(&mut self.rest).split_at_mut(words(elements, size_of::<T>()));
-        self.rest = rest;
-        Some(&mut bytemuck::cast_slice_mut(row)[..elements])
-    }
-
-    /// Goes on to the next block.
-    #[inline(never)]
-    fn begin(&mut self) {
-        self.rest = match std::mem::take(&mut self.blocks).split_first_mut() {
-            None => std::mem::take(&mut self.last),
-            Some((block, blocks)) => {
-                self.blocks = blocks;
-                owned(block)
+        // Of their own, so that they stay in registers.
+        let (mut places, mut rest) = (self.places, std::mem::take(&mut self.rest));
+        for partner in partners {
+            let Some((place, later)) = places.split_first() else { break };
+            if place.dtype != Some(dtype) {
+                break;
             }
-        };
-    }
-
-    #[inline(never)]
-    fn take_large<T: Element>(&mut self) -> &'a mut [T] {
-        let (buffer, large) = std::mem::take(&mut self.large).split_first_mut().expect("one for each place");
-        self.large = large;
-        buffer.as_mut_slice()
+            places = later;
+            let elements = usize::from(place.elements);
+            let row = match place.kind {
+                Kind::Small => next(&mut rest, elements),
+                Kind::Begins => {
+                    rest = begin(&mut self.blocks, &mut self.last);
+                    next(&mut rest, elements)
+                }
+                Kind::Large => next_large(&mut self.large),
+            };
+            each(row, partner);
+        }
+        (self.places, self.rest) = (places, rest);
     }
 
     /// Passes over the next tensor if another one has its averages. Says whether it did.
@@ -82,6 +85,33 @@ impl<'a> Rows<'a> {
         }
         tied
     }
+}
+
+/// Takes a small average of a block.
+#[inline(always)]
+fn next<'a, T: Element>(rest: &mut &'a mut [u64], elements: usize) -> &'a mut [T] {
+    let (row, later) = std::mem::take(rest).split_at_mut(words(elements, size_of::<T>()));
+    *rest = later;
+    &mut bytemuck::cast_slice_mut(row)[..elements]
+}
+
+/// Goes on to the next block.
+#[inline(never)]
+fn begin<'a>(blocks: &mut &'a mut [Words], last: &mut &'a mut [u64]) -> &'a mut [u64] {
+    match std::mem::take(blocks).split_first_mut() {
+        None => std::mem::take(last),
+        Some((block, others)) => {
+            *blocks = others;
+            owned(block)
+        }
+    }
+}
+
+#[inline(never)]
+fn next_large<'a, T: Element>(large: &mut &'a mut [Buffer]) -> &'a mut [T] {
+    let (buffer, others) = std::mem::take(large).split_first_mut().expect("one for each place");
+    *large = others;
+    buffer.as_mut_slice()
 }
 
 fn owned(block: &mut Words) -> &mut [u64] {

@@ -72,20 +72,13 @@ impl Pass {
             return 0;
         }
         dispatch!(average (dtype, params(range.start).dtype()) as (S, P) => {
-            let mut pairs: SmallVec<[Pair<'_, S, P>; ALIKE]> = SmallVec::new();
-            for index in range.clone().take(ALIKE) {
-                let param = params(index);
-                if param.dtype() != P::DTYPE || param.elements() > grain {
-                    break;
-                }
-                let Some(values) = param.as_slice() else { break };
-                let Some(row) = rows.take(S::DTYPE) else { break };
-                pairs.push(Pair::new(row, values));
+            let mut pairs = [(); ALIKE].map(|()| Pair::<S, P>::default());
+            let found = pair_up(range.start..range.end.min(range.start + ALIKE), rows, params, grain, &mut pairs);
+            let pairs = &mut pairs[..found];
+            if kernel::average_pairs(pairs, blend.rounded(), self.on) > 0 {
+                range.zip(pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
             }
-            if kernel::average_pairs(&mut pairs, blend.rounded(), self.on) > 0 {
-                range.zip(&pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
-            }
-            pairs.len()
+            found
         })
     }
 
@@ -110,6 +103,29 @@ impl Pass {
             Averaging { param, blends: &blends, on: self.on, grain }.run::<P>(&mut rows, 0..param.elements())
         })
     }
+}
+
+/// Pairs the first parameters of a range with their averages, as far as they are of these dtypes and lie in one piece; gives
+/// their number.
+#[inline(never)]
+fn pair_up<'p, 'r: 'p, 'v: 'p, S: Shadow, P: Param>(
+    range: Range<usize>,
+    rows: &mut Rows<'r>,
+    params: &impl Fn(usize) -> View<'v>,
+    grain: usize,
+    pairs: &mut [Pair<'p, S, P>],
+) -> usize {
+    let mut count = 0;
+    let alike = range.zip(pairs).map_while(|(index, pair)| {
+        let param = params(index);
+        let fits = param.dtype() == P::DTYPE && param.elements() <= grain;
+        if fits { Some((pair, param.as_slice::<P>()?)) } else { None }
+    });
+    rows.take_each(S::DTYPE, alike, |row, (pair, values)| {
+        *pair = Pair::new(row, values);
+        count += 1;
+    });
+    count
 }
 
 /// A parameter being averaged.

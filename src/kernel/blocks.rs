@@ -46,6 +46,12 @@ pub struct Pair<'r, S, P> {
     refused: u64,
 }
 
+impl<S, P> Default for Pair<'_, S, P> {
+    fn default() -> Self {
+        Self { row: &mut [], params: &[], refused: 0 }
+    }
+}
+
 impl<'r, S, P> Pair<'r, S, P> {
     /// Asks for the memory where both begin, so that it is there once several pairs have been made.
     ///
