@@ -29,12 +29,15 @@ for line in sys.stdin:
         ema = EMA.load(path, params)
     child = os.fork()
     if child == 0:
-        # By turns larger and smaller steps, so that no two saves are alike.
-        print(os.getpid(), flush=True)
+        told = False
         while True:
             for array in params.values():
                 array[...] = ema.step + 1
             ema.update()
+            # Only now, as the first update copies the memory that the child has in common with its parent.
+            if not told:
+                told = True
+                print(os.getpid(), flush=True)
             ema.save(path)
     os.waitpid(child, 0)
     print("dead", flush=True)
