@@ -28,10 +28,10 @@ RUST = [
     ("16 f64 <- f32", 1, 192),
     ("f32 -> bf16, cached", ELEMENTS, 2.05),
     ("f32 -> bf16, streamed", ELEMENTS, 2.54),
-    ("EMA<NdArray>, f32", TENSORS, 1078),
-    ("EMA<NdArray>, f64", TENSORS, 1094),
+    ("EMA<NdArray>, f32", TENSORS, 1056),
+    ("EMA<NdArray>, f64", TENSORS, 1072),
 ]
-PYTHON = 288
+PYTHON = 275
 
 
 def a_call(command: Sequence[str]) -> float:
