@@ -27,8 +27,8 @@ use std::ops::Range;
 
 /// How work is spread over threads. The bits of a result never depend on it.
 ///
-/// The threads are our own and are named `shrew-ema-0` and so on. On Linux, those of up to sixteen are kept off the processor
-/// of the one that begins with a call's work, within the processors that they may use.
+/// The threads are our own and are named `shrew-ema-0` and so on. On Linux, in a pool of up to eight, the others are kept off the
+/// processor of the one that begins with a call's work, until it is done, as far as they may run elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engine {
     threads: usize,

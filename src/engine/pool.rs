@@ -64,7 +64,7 @@ impl Pool {
     /// Has one of the threads call `work`, which may divide it between all of them; the caller sleeps.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.threads.install(|| {
-            self.seats.keep_clear();
+            let _spread = self.seats.spread(rayon::current_num_threads());
             work()
         })
     }
@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn threads_of_one_process_share_the_pool_of_a_number() {
@@ -101,15 +102,18 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn whoever_begins_has_its_processor_to_itself() {
+    fn whoever_begins_after_a_pause_has_its_processor_to_itself_until_the_end() {
         use rustix::thread::sched_getaffinity;
         let processors = || sched_getaffinity(None).unwrap().count();
         let look = || (rayon::current_thread_index().unwrap(), rayon::broadcast(|_| processors()));
-        let pool = get(5).unwrap();
+        let (pool, all) = (get(5).unwrap(), processors());
         // All threads are there after the first look.
         let _ = pool.install(look);
-        let (begins, mut allowed) = pool.install(look);
-        allowed.remove(begins);
-        assert_eq!(allowed, [1.max(processors() - 1); 4]);
+        thread::sleep(Duration::from_millis(5));
+        let (begins, found) = pool.install(look);
+        let mut expected = [1.max(all - 1); 5];
+        expected[begins] = all;
+        assert_eq!(found, expected);
+        assert_eq!(pool.threads.broadcast(|_| processors()), [all; 5]);
     }
 }

@@ -42,8 +42,8 @@ impl<'a> Rows<'a> {
         taken
     }
 
-    /// Takes the next averages as long as they are of this dtype, each with one of `partners`, of which none is asked for in
-    /// vain but the last.
+    /// Takes the next averages as long as they are of this dtype, each with one of `partners`, of which one more may be asked for
+    /// than averages are taken.
     ///
     /// # Panics
     /// As [`Rows::take`].

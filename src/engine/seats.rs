@@ -1,7 +1,7 @@
-//! Where the threads of a pool run: each piece of work on more than one processor from its beginning on.
+//! Where the threads of a pool run: a piece of work that comes after a pause begins on several processors at once.
 //!
-//! In a virtual machine Linux takes a processor that sleeps for a busy one. After a pause of a millisecond it puts every thread
-//! that is woken up beside the one that wakes it, and the two take as long as one alone would.
+//! In a virtual machine Linux takes a processor that sleeps for a busy one. After a pause of a tenth of a millisecond it puts
+//! nearly every thread that is woken up beside the one that wakes it, and the two take as long as one alone would.
 
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::Seats;
@@ -10,71 +10,88 @@ pub use linux::Seats;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use rustix::io::Result;
     use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
-    use std::sync::Mutex;
+    use smallvec::SmallVec;
+    use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+    use std::time::{Duration, Instant};
 
-    /// Where the workers of a pool run.
+    /// The workers of a pool.
     #[derive(Debug, Default)]
-    pub struct Seats(Mutex<Vec<Seat>>);
+    pub struct Seats {
+        workers: Mutex<Vec<Pid>>,
+        /// When the last piece of work ended. Held by whoever works.
+        ended: Mutex<Option<Instant>>,
+    }
 
+    /// A piece of work under way. When it is dropped, the workers may run where they could before.
     #[derive(Debug)]
-    struct Seat {
-        worker: Pid,
-        moved: Option<Moved>,
+    pub struct Spread<'a> {
+        moved: SmallVec<[Moved; MOST]>,
+        ended: MutexGuard<'a, Option<Instant>>,
     }
 
     #[derive(Debug)]
     struct Moved {
-        /// The processor that the worker is kept off.
-        off: usize,
-        /// Where others let it run: whoever started the process, or has pinned its threads since.
-        allowed: CpuSet,
-        /// Where it runs by our doing.
-        to: CpuSet,
+        worker: Pid,
+        before: CpuSet,
+        now: CpuSet,
     }
 
-    /// Workers that are moved: with more it takes long, and there mostly are processors to spare.
-    const MOST: usize = 16;
+    /// The largest pool whose workers are moved: with more of them it takes long, and there mostly are processors to spare.
+    const MOST: usize = 8;
+
+    /// Threads that have slept for less are put where there is room.
+    const PAUSE: Duration = Duration::from_micros(100);
 
     impl Seats {
-        /// Called by each worker as it starts, which is moved from then on.
+        /// Called by each worker as it starts.
         pub fn take(&self) {
-            if let Ok(mut seats) = self.0.lock() {
-                seats.push(Seat { worker: gettid(), moved: None });
-            }
+            self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(gettid());
         }
 
-        /// Called by the thread that begins with some work: moves the others off its processor, as far as they may run
-        /// elsewhere.
-        pub fn keep_clear(&self) {
-            let Ok(mut seats) = self.0.try_lock() else { return };
-            let (me, here) = (gettid(), sched_getcpu());
-            if seats.len() > MOST || here >= CpuSet::MAX_CPU {
-                return;
+        /// Called by the thread that begins with a piece of work in a pool of so many: keeps the others off its processor, as
+        /// far as they may run elsewhere, until the work is done. None where another piece is under way.
+        pub fn spread(&self, threads: usize) -> Option<Spread<'_>> {
+            let ended = match self.ended.try_lock() {
+                Ok(ended) => ended,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            };
+            let mut moved = SmallVec::new();
+            if threads <= MOST && ended.is_none_or(|ended| ended.elapsed() >= PAUSE) {
+                let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+                let (me, here) = (gettid(), sched_getcpu());
+                moved.extend(
+                    workers.iter().filter(|&&worker| worker != me).filter_map(|&worker| move_off(worker, here)),
+                );
             }
-            if seats.iter_mut().any(|seat| seat.worker != me && seat.keep_off(here).is_err()) {
-                // It is not ours to say, as in a sandbox.
-                seats.clear();
-            }
+            Some(Spread { moved, ended })
         }
     }
 
-    impl Seat {
-        fn keep_off(&mut self, processor: usize) -> Result<()> {
-            let before = self.moved.as_ref();
-            if before.is_some_and(|moved| moved.off == processor) {
-                return Ok(());
+    /// Keeps a worker off a processor, if it may run on another one and the system lets us say so.
+    fn move_off(worker: Pid, processor: usize) -> Option<Moved> {
+        let before = sched_getaffinity(Some(worker)).ok()?;
+        if processor >= CpuSet::MAX_CPU || !before.is_set(processor) {
+            return None;
+        }
+        let mut now = before;
+        now.unset(processor);
+        // With no processor left it is refused.
+        sched_setaffinity(Some(worker), &now).ok()?;
+        Some(Moved { worker, before, now })
+    }
+
+    impl Drop for Spread<'_> {
+        fn drop(&mut self) {
+            for Moved { worker, before, now } in &self.moved {
+                // Unless somebody else has moved it meanwhile.
+                if sched_getaffinity(Some(*worker)).is_ok_and(|found| found == *now) {
+                    // If it is refused, nothing can be done about it.
+                    let _ = sched_setaffinity(Some(*worker), before);
+                }
             }
-            let now = sched_getaffinity(Some(self.worker))?;
-            let allowed = before.filter(|moved| moved.to == now).map_or(now, |moved| moved.allowed);
-            let mut others = allowed;
-            others.unset(processor);
-            if others.count() > 0 {
-                sched_setaffinity(Some(self.worker), &others)?;
-            }
-            self.moved = Some(Moved { off: processor, allowed, to: sched_getaffinity(Some(self.worker))? });
-            Ok(())
+            *self.ended = Some(Instant::now());
         }
     }
 
@@ -84,19 +101,16 @@ mod linux {
         use std::sync::mpsc::channel;
         use std::thread;
 
-        /// The processors of a set.
-        fn processors(set: &CpuSet) -> Vec<usize> {
+        /// Where a thread may run.
+        fn processors(thread: Option<Pid>) -> Vec<usize> {
+            let set = sched_getaffinity(thread).unwrap();
             (0..CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect()
         }
 
-        fn set_of(processors: &[usize]) -> CpuSet {
+        fn pin(thread: Option<Pid>, processors: &[usize]) {
             let mut set = CpuSet::new();
             processors.iter().for_each(|&processor| set.set(processor));
-            set
-        }
-
-        fn pin(worker: Option<Pid>, processors: &[usize]) {
-            sched_setaffinity(worker, &set_of(processors)).unwrap();
+            sched_setaffinity(thread, &set).unwrap();
         }
 
         /// Calls `test` in a thread of its own with seats that so many workers have taken, who they are, and the processors
@@ -115,17 +129,18 @@ mod linux {
                     });
                 }
                 let workers: Vec<_> = told.iter().take(count).collect();
-                let processors = processors(&sched_getaffinity(None).unwrap());
-                thread::scope(|scope| scope.spawn(|| test(&seats, &workers, &processors)).join()).unwrap();
+                let all = processors(None);
+                let tested = thread::scope(|scope| scope.spawn(|| test(&seats, &workers, &all)).join());
                 drop(end);
+                tested.unwrap();
             });
         }
 
-        /// Where the workers run once a thread has begun with some work on a processor.
-        fn after_a_beginning_at(seats: &Seats, processor: usize, workers: &[Pid]) -> Vec<Vec<usize>> {
+        /// Begins with a piece of work on a processor, after a pause.
+        fn begin<'s>(seats: &'s Seats, threads: usize, processor: usize) -> Spread<'s> {
             pin(None, &[processor]);
-            seats.keep_clear();
-            workers.iter().map(|&worker| processors(&sched_getaffinity(Some(worker)).unwrap())).collect()
+            *seats.ended.lock().unwrap() = None;
+            seats.spread(threads).unwrap()
         }
 
         /// All processors but one, unless that is the only one.
@@ -134,49 +149,66 @@ mod linux {
         }
 
         #[test]
-        fn workers_are_kept_off_the_processor_where_work_begins() {
+        fn others_are_kept_off_the_processor_where_work_begins_until_it_ends() {
             with_workers(2, |seats, workers, all| {
                 for &processor in all.iter().chain(all) {
-                    let found = after_a_beginning_at(seats, processor, workers);
-                    assert_eq!(found, [(); 2].map(|()| without(all, processor)));
+                    let spread = begin(seats, 3, processor);
+                    assert!(workers.iter().all(|&worker| processors(Some(worker)) == without(all, processor)));
+                    drop(spread);
+                    assert!(workers.iter().all(|&worker| processors(Some(worker)) == all));
                 }
             });
         }
 
         #[test]
-        fn a_worker_that_begins_stays_where_it_is() {
+        fn the_one_that_begins_is_not_moved() {
             with_workers(1, |seats, workers, all| {
                 seats.take();
-                let found = after_a_beginning_at(seats, all[0], &[workers[0], gettid()]);
-                assert_eq!(found, [without(all, all[0]), vec![all[0]]]);
+                let spread = seats.spread(2).unwrap();
+                assert_eq!(processors(None), all);
+                assert_eq!(processors(Some(workers[0])).len(), 1.max(all.len() - 1));
+                assert!(seats.spread(2).is_none());
+                drop(spread);
             });
         }
 
         #[test]
-        fn a_worker_that_somebody_has_pinned_stays_among_those_processors() {
+        fn nobody_is_moved_without_a_pause_or_in_a_large_pool() {
+            with_workers(1, |seats, workers, all| {
+                *seats.ended.lock().unwrap() = Some(Instant::now() + Duration::from_secs(3600));
+                drop(seats.spread(2).unwrap());
+                let ended = *seats.ended.lock().unwrap();
+                assert!(ended.unwrap() <= Instant::now());
+                *seats.ended.lock().unwrap() = Some(Instant::now() + Duration::from_secs(3600));
+                let unpaused = seats.spread(2);
+                assert!(unpaused.is_some() && processors(Some(workers[0])) == all);
+                drop(unpaused);
+                let large = begin(seats, MOST + 1, all[0]);
+                assert!(large.moved.is_empty() && processors(Some(workers[0])) == all);
+            });
+        }
+
+        #[test]
+        fn where_others_have_pinned_a_worker_it_stays() {
             with_workers(1, |seats, workers, all| {
                 let (first, last) = (all[0], all[all.len() - 1]);
-                assert_eq!(after_a_beginning_at(seats, first, workers), [without(all, first)]);
+                let spread = begin(seats, 2, first);
                 pin(Some(workers[0]), &[first]);
-                for processor in [last, first, last] {
-                    assert_eq!(after_a_beginning_at(seats, processor, workers), [[first]]);
+                drop(spread);
+                for processor in [first, last, first] {
+                    let spread = begin(seats, 2, processor);
+                    assert_eq!(processors(Some(workers[0])), [first]);
+                    drop(spread);
+                    assert_eq!(processors(Some(workers[0])), [first]);
                 }
             });
         }
 
         #[test]
-        fn workers_of_a_large_pool_are_left_alone() {
-            with_workers(MOST + 1, |seats, workers, all| {
-                assert_eq!(after_a_beginning_at(seats, all[0], workers), vec![all; MOST + 1]);
-            });
-        }
-
-        #[test]
-        fn workers_that_cannot_be_moved_are_not_asked_again() {
+        fn one_that_cannot_be_moved_is_left_alone() {
             let nobody = Pid::from_raw(i32::MAX).unwrap();
-            let seats = Seats(Mutex::new(vec![Seat { worker: nobody, moved: None }]));
-            seats.keep_clear();
-            assert!(seats.0.lock().unwrap().is_empty());
+            let seats = Seats { workers: vec![nobody].into(), ..Seats::default() };
+            assert!(seats.spread(2).unwrap().moved.is_empty());
         }
     }
 }
@@ -190,6 +222,6 @@ mod elsewhere {
     impl Seats {
         pub fn take(&self) {}
 
-        pub fn keep_clear(&self) {}
+        pub fn spread(&self, _threads: usize) {}
     }
 }

@@ -73,7 +73,7 @@ impl Pass {
         }
         dispatch!(average (dtype, params(range.start).dtype()) as (S, P) => {
             let mut pairs = [(); ALIKE].map(|()| Pair::<S, P>::default());
-            let found = pair_up(range.start..range.end.min(range.start + ALIKE), rows, params, grain, &mut pairs);
+            let found = pair_up(range.clone(), rows, params, grain, &mut pairs);
             let pairs = &mut pairs[..found];
             if kernel::average_pairs(pairs, blend.rounded(), self.on) > 0 {
                 range.zip(pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
@@ -292,6 +292,24 @@ mod tests {
         let mut shadows = HostShadows::of(vec![average], spec).unwrap();
         let report = Report::new(1);
         Engine::new().average(&mut shadows, 0..1, |_| *param, &[0.5], NonFinite::Raise, &report).unwrap();
+    }
+
+    #[test]
+    fn a_strided_tensor_between_others_is_averaged_into_its_own() {
+        let memories = [1.0_f32, 2.0, 3.0].map(|value| [value; 6]);
+        let views = [
+            View::from(&memories[0][..3]),
+            View::strided(&memories[1], 0, &[3], &[2]).unwrap(),
+            View::from(&memories[2][..3]),
+        ];
+        let averages = [(); 3].map(|()| Buffer::zeroed(Descriptor::new(DType::F32, &[3])).unwrap());
+        let spec = Spec { dtypes: &[DType::F32; 3], horizons: 1, owners: &[0, 1, 2] };
+        let mut shadows = HostShadows::of(averages.into(), spec).unwrap();
+        let report = Report::new(3);
+        Engine::new().average(&mut shadows, 0..3, |index| views[index], &[0.5], NonFinite::Raise, &report).unwrap();
+        let found = [0, 1, 2].map(|index| shadows.get(0, index));
+        let expected = [0.5_f32, 1.0, 1.5].map(|value| Buffer::copied(&View::from(&[value; 3][..])).unwrap());
+        assert_eq!(found, expected);
     }
 
     #[test]
