@@ -219,9 +219,15 @@ mod elsewhere {
     #[derive(Debug, Default)]
     pub struct Seats;
 
+    /// A piece of work under way.
+    #[derive(Debug)]
+    pub struct Spread;
+
     impl Seats {
         pub fn take(&self) {}
 
-        pub fn spread(&self, _threads: usize) {}
+        pub fn spread(&self, _threads: usize) -> Spread {
+            Spread
+        }
     }
 }
