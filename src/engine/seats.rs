@@ -152,7 +152,7 @@ mod linux {
         fn others_are_kept_off_the_processor_where_work_begins_until_it_ends() {
             with_workers(2, |seats, workers, all| {
                 for &processor in all.iter().chain(all) {
-                    let spread = begin(seats, 3, processor);
+                    let spread = begin(seats, MOST, processor);
                     assert!(workers.iter().all(|&worker| processors(Some(worker)) == without(all, processor)));
                     drop(spread);
                     assert!(workers.iter().all(|&worker| processors(Some(worker)) == all));
@@ -201,6 +201,19 @@ mod linux {
                     drop(spread);
                     assert_eq!(processors(Some(workers[0])), [first]);
                 }
+            });
+        }
+
+        #[test]
+        fn a_panic_in_the_middle_of_work_ends_it() {
+            with_workers(1, |seats, workers, all| {
+                let panics = || {
+                    let _spread = seats.spread(2);
+                    panic!("in the middle");
+                };
+                assert!(thread::scope(|scope| scope.spawn(panics).join()).is_err());
+                assert_eq!(processors(Some(workers[0])), all);
+                assert!(seats.spread(2).is_some());
             });
         }
 
