@@ -94,7 +94,8 @@ impl Engine {
     }
 
     fn run<R: Send>(&self, elements: usize, work: impl FnOnce(usize) -> R + Send) -> R {
-        match if self.is_parallel(elements) { pool::get(self.threads) } else { None } {
+        let pool = if self.is_parallel(elements) { pool::get(self.threads) } else { None };
+        match pool {
             Some(pool) => pool.install(|| work(self.grain)),
             None => work(usize::MAX),
         }

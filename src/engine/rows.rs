@@ -107,6 +107,7 @@ fn begin<'a>(blocks: &mut &'a mut [Words], last: &mut &'a mut [u64]) -> &'a mut 
     }
 }
 
+/// Takes a large average.
 #[inline(never)]
 fn next_large<'a, T: Element>(large: &mut &'a mut [Buffer]) -> &'a mut [T] {
     let (buffer, others) = std::mem::take(large).split_first_mut().expect("one for each place");
