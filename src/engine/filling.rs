@@ -65,10 +65,10 @@ impl HostShadows {
     /// Unless they are of one shape.
     pub(super) fn push(&mut self, row: impl IntoIterator<Item = Buffer>) -> Result<()> {
         let (places, large, next) = (self.places.len(), self.large.len(), self.next);
-        let mut shape = None;
+        let mut first = None;
         for buffer in row {
-            let first = shape.get_or_insert_with(|| buffer.shared_shape());
-            assert_eq!(buffer.shape(), &first[..], "averages of one tensor that differ in shape");
+            let (shape, _) = first.get_or_insert_with(|| (buffer.shared_shape(), buffer.elements()));
+            assert_eq!(buffer.shape(), &shape[..], "averages of one tensor that differ in shape");
             if let Err(error) = self.put(buffer) {
                 self.places.truncate(places);
                 self.large.truncate(large);
@@ -76,8 +76,9 @@ impl HostShadows {
                 return Err(error);
             }
         }
-        self.shapes.push(shape.expect("one for each horizon"));
-        self.elements += self.average(0, self.tensors() - 1).elements();
+        let (shape, elements) = first.expect("one for each horizon");
+        self.shapes.push(shape);
+        self.elements += elements;
         self.close();
         Ok(())
     }
