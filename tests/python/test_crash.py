@@ -24,21 +24,23 @@ from shrew_ema import EMA
 path, decays, size = sys.argv[1], [0.0] * int(sys.argv[2]), int(sys.argv[3])
 params = {"a": np.zeros(size, np.float32), "b": np.zeros(7), "n": np.zeros(3, np.int64)}
 ema = EMA(params, decays)
+
+def step():
+    for array in params.values():
+        array[...] = ema.step + 1
+    ema.update()
+
 for line in sys.stdin:
     if os.path.exists(sys.argv[4]):
         ema = EMA.load(path, params)
     child = os.fork()
     if child == 0:
-        told = False
+        # Before it tells, as the first update copies the memory that the child has in common with its parent.
+        step()
+        print(os.getpid(), flush=True)
         while True:
-            for array in params.values():
-                array[...] = ema.step + 1
-            ema.update()
-            # Only now, as the first update copies the memory that the child has in common with its parent.
-            if not told:
-                told = True
-                print(os.getpid(), flush=True)
             ema.save(path)
+            step()
     os.waitpid(child, 0)
     print("dead", flush=True)
 """
