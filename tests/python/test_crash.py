@@ -77,8 +77,9 @@ def test_a_save_killed_at_any_moment_leaves_the_old_file_or_the_new(horizons: in
     ) as saver:
         assert saver.stdin is not None
         assert saver.stdout is not None
-        steps, drafts = [0], 0
-        while len(steps) <= kills:
+        # When the kills come is the machine's affair: enough of them meet a save, however many that takes.
+        steps, drafts, ends = [0], 0, time.monotonic() + 120
+        while (len(steps) <= kills or steps[-1] <= kills / 4 or drafts <= kills / 10) and time.monotonic() < ends:
             saver.stdin.write("\n")
             saver.stdin.flush()
             child = int(saver.stdout.readline())
@@ -95,8 +96,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_file_or_the_new(horizons: in
         saver.stdin.close()
     assert steps == sorted(steps), "a save was lost"
     assert steps[-1] > kills / 4, "nothing was saved"
-    # Or the kills came at no time that matters.
-    assert drafts > kills / 10
+    assert drafts > kills / 10, "the kills came at no time that matters"
     ema = EMA.load(path)
     ema.save(path)
     assert len(list(folder.iterdir())) == horizons
