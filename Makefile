@@ -16,6 +16,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o -print)
 OLDEST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 WHEEL = dist/shrew_ema-*.whl
+STUB = python/shrew_ema/_core.pyi
 # Zig links against the glibc of 2014, whichever this machine has. Of itself it would also link its own unwinder in
 # place of the system's: when Python ends a daemon thread inside a call, the one would walk the frames of the other, and
 # crash. Other systems have no such choice, and no such trouble.
@@ -27,7 +28,7 @@ unexport PYO3_BUILD_EXTENSION_MODULE
 
 .NOTPARALLEL:
 .PHONY: help demo test test-rust test-python test-range check-range test-trainers lint lint-rust lint-python \
-	counts counting wheel bench measure dev clean tools
+	stub counts counting wheel bench measure dev clean tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +94,13 @@ lint-python:
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy
 	@$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml shrew_ema
+
+# The package has to be installed as it is, so that what is read off it is of today.
+stub: $(VENV)/.dev $(VENV)/.package ## write the documentation of the compiled module into its stub, where editors read it
+	@$(BIN)/python -c 'import re, sys; text = open(sys.argv[1]).read(); \
+		open(sys.argv[1], "w").write(re.sub(r"\n *\"\"\"(?s:.*?)\"\"\"(?=\n)", "", text))' $(STUB)
+	@$(BIN)/docify --quiet --in-place python
+	@$(BIN)/ruff format --quiet $(STUB)
 
 counts: counting $(VENV)/.dev $(VENV)/.package ## count the instructions of kernels and updates, and look for masked stores
 	@$(BIN)/python -m pytest tests/counts

@@ -1,7 +1,10 @@
-"""The examples in the documentation run as they stand there."""
+"""The documentation: its examples run as they stand there, and the stub, which editors read, says the same."""
 
+import ast
 import doctest
+import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -20,9 +23,9 @@ def documented() -> Iterator[tuple[str, str]]:
         yield f"schedules.{name}", getattr(schedules, name).__doc__
     for kind in (EMA, Schedule):
         yield kind.__name__, kind.__doc__ or ""
-        for name, member in vars(kind).items():
+        for name in vars(kind):
             if not name.startswith("_"):
-                yield f"{kind.__name__}.{name}", member.__doc__
+                yield f"{kind.__name__}.{name}", getattr(kind, name).__doc__
 
 
 WITH_EXAMPLES = {name: text for name, text in documented() if ">>>" in text}
@@ -45,3 +48,21 @@ def test_what_needs_an_example_has_one() -> None:
 def test_a_wrong_example_would_be_noticed() -> None:
     test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
     assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
+
+
+def in_the_stub() -> dict[str, str]:
+    """The documentation of all that the stub declares, by name."""
+    stub = ast.parse(Path(inspect.getfile(shrew_ema)).with_name("_core.pyi").read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    places = [("", stub.body), *((f"{node.name}.", node.body) for node in stub.body if isinstance(node, ast.ClassDef))]
+    for place, nodes in places:
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found[place + node.name] = ast.get_docstring(node) or ""
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, _ in documented() if not name.startswith("shrew_ema")])
+def test_editors_read_the_same_in_the_stub(name: str) -> None:
+    expected = inspect.cleandoc(dict(documented())[name])
+    assert in_the_stub()[name.removeprefix("schedules.")] == expected, "`make stub` writes it"
