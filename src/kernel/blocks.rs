@@ -2,9 +2,9 @@
 
 use super::STRETCH;
 use super::ahead::{ask, ask_line};
-use super::level::Work;
 use super::scalar::{Blend, element, far, near};
 use super::stream::{Store, fence, first_line, stream};
+use super::work::Work;
 use crate::dtype::{Element, Param, Shadow};
 use crate::nonfinite::NonFinite;
 use std::mem::MaybeUninit;

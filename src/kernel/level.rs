@@ -1,5 +1,6 @@
 //! Instruction sets: which there are, which this machine has, and how the verbs are compiled for each.
 
+use super::work::Work;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64;
 
@@ -15,14 +16,6 @@ pub enum Level {
     /// Registers of 512 bits; from Rust 1.89 on.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-}
-
-/// What is compiled for each level.
-pub(super) trait Work {
-    type Output;
-
-    /// Has to be inlined with all that it calls: only so it becomes a part of the function of a level.
-    fn run(self) -> Self::Output;
 }
 
 impl Level {

@@ -21,6 +21,7 @@ mod turn;
 pub mod view;
 mod view_mut;
 mod walk;
+mod work;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -1,6 +1,6 @@
 //! The levels of x86-64: how each is detected, and the one function that makes the compiler use its instructions.
 
-use super::level::Work;
+use super::work::Work;
 
 /// Whether the processor and the system have AVX2.
 #[inline]

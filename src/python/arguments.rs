@@ -1,15 +1,13 @@
 //! Arguments of the Python class as the crate's types; what is not valid is refused by name.
 
-use super::schedules::PySchedule;
 use crate::dtype::{Class, DType, ShadowDType};
 use crate::error::Error;
 use crate::nonfinite::NonFinite;
-use crate::schedule::Schedule;
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyType};
 use std::path::PathBuf;
 
 /// A value as Python prints it.
@@ -24,7 +22,7 @@ pub fn shown(value: &Bound<'_, PyAny>) -> String {
 }
 
 /// A number, and neither a bool nor a string, however well that would convert.
-fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
     static REAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let real = REAL.import(value.py(), "numbers", "Real")?;
     // NumPy counts a span of time among the integers.
@@ -110,39 +108,6 @@ impl FromPyObject<'_, '_> for Flag {
 
     fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         Ok(Given(value.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| shown(&value))))
-    }
-}
-
-/// One schedule for each horizon, out of a number, a schedule, or a list or tuple of these.
-pub struct Decays(pub Vec<Schedule>);
-
-impl Decays {
-    /// Of one constant decay.
-    pub fn of(decay: f64) -> Self {
-        Decays(Schedule::constant(decay).into_iter().collect())
-    }
-}
-
-impl FromPyObject<'_, '_> for Decays {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let one = |value: &Bound<'_, PyAny>| {
-            if let Ok(schedule) = value.cast::<PySchedule>() {
-                return Ok(schedule.get().0.clone());
-            }
-            match number(value)? {
-                Some(decay) => Ok(Schedule::constant(decay)?),
-                None => {
-                    let valid = "a number in [0, 1], a schedule, or a list of such";
-                    Err(PyErr::from(Error::config("decay", shown(value), valid)))
-                }
-            }
-        };
-        if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-            return value.try_iter()?.map(|entry| one(&entry?)).collect::<PyResult<_>>().map(Decays);
-        }
-        Ok(Decays(vec![one(&value)?]))
     }
 }
 

@@ -8,6 +8,7 @@ mod arguments;
 mod array;
 mod backend;
 mod container;
+mod decays;
 mod ema;
 mod error;
 mod gate;

@@ -6,9 +6,10 @@ mod looks;
 
 pub use files::unpickled;
 
-use super::arguments::{Count, Decays, Policy, Width};
+use super::arguments::{Count, Policy, Width};
 use super::backend::PythonModel;
 use super::container::{Container, Held};
+use super::decays::Decays;
 use super::error::{is_warning, warn_text};
 use super::gate::Gate;
 use super::state::{State, finish};
