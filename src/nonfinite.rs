@@ -10,7 +10,7 @@ pub enum NonFinite {
     Raise,
     /// Keep the old average and count the element; one whose average is not finite takes the first finite value.
     Skip,
-    /// Store it, as IEEE arithmetic does.
+    /// Store it: an infinite parameter gives infinity or NaN, depending on the decay.
     Propagate,
 }
 

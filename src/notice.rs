@@ -32,6 +32,14 @@ pub enum Notice {
         /// The first such name.
         name: String,
     },
+    /// The averages are put to use, and after many updates they are the parameters, to the last bit: these have not moved for
+    /// long, and what is trained meanwhile, if anything, lies in other memory.
+    Unmoved {
+        /// How many updates averaged them.
+        updates: u64,
+    },
+    /// No tensor is one of floats, so that nothing is averaged.
+    NothingAveraged,
     /// Elements were refused under `nonfinite = skip`.
     Skipped {
         /// The first tensors concerned, each with its number of such elements.
@@ -60,6 +68,9 @@ impl fmt::Display for Notice {
                 if let Some(horizon) = horizon {
                     write!(f, " of horizon {horizon}")?;
                 }
+                if *share == 1.0 {
+                    return f.write_str(" are still the initial values: nothing was averaged since");
+                }
                 let percent = 100.0 * share;
                 write!(f, " still hold {percent:.0}% of the initial values: use update_with_warmup or a shorter decay")
             }
@@ -77,6 +88,16 @@ impl fmt::Display for Notice {
                      the model's new tensors, unless the averages are meant for the held ones"
                 )
             }
+            Notice::Unmoved { updates } => {
+                write!(
+                    f,
+                    "after {updates} updates every average is its parameter, to the last bit: these have not moved for long, \
+                     and if a model is trained meanwhile, it lies in other memory, such as arrays made anew"
+                )
+            }
+            Notice::NothingAveraged => f.write_str(
+                "no parameter is of floats, so that nothing is averaged: of integers and bools the latest value is kept",
+            ),
             Notice::Skipped { tensors } => {
                 let total: u64 = tensors.iter().map(|(_, count)| count).sum();
                 let first = tensors.first().map_or("", |(name, _)| name);

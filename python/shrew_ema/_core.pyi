@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from os import PathLike
 from typing import Any, Literal, TypeAlias, final
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Self
 
@@ -74,10 +75,10 @@ class Schedule:
     >>> ramp == schedules.exponential(0.999, 1000)
     True
     """
-    def decay(self, t: int) -> float:
+    def decay(self, t: _Count) -> float:
         """d of update number t, an integer from 1 on."""
         ...
-    def alpha(self, t: int) -> float:
+    def alpha(self, t: _Count) -> float:
         """1 - d of update number t, an integer from 1 on, with all its digits, of which d near 1 has lost some."""
         ...
     def __eq__(self, other: object, /) -> bool:
@@ -88,8 +89,12 @@ class Schedule:
         ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+# A number of NumPy's is as good as one of Python's.
+_Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
+_Count: TypeAlias = int | np.integer[Any]
+
 # At run time a list or a tuple; a list of one kind would be no list of both, as lists are invariant.
-_Decay: TypeAlias = float | Schedule
+_Decay: TypeAlias = _Number | Schedule
 _Decays: TypeAlias = Sequence[_Decay]
 
 @final
@@ -116,7 +121,7 @@ class EMA:
     nonfinite : {"raise", "skip", "propagate"}
         What to do with an element whose new average is NaN or infinite. "raise" and "skip" keep its old average; "raise"
         raises `NonFiniteError` once the pass is made, "skip" counts it in `skipped` and warns once, after the pass as well;
-        "propagate" stores it.
+        "propagate" stores it, as infinity or NaN.
     every : int, default 1
         Average at every `every`th call only, with the decays of the calls between multiplied in: the horizon is the
         same, and the cost is less.
@@ -151,10 +156,10 @@ class EMA:
         params: _Params,
         decay: _Decay | _Decays = 0.999,
         *,
-        shadow_dtype: Literal["float32", "float64"] | None = None,
+        shadow_dtype: Literal["float32", "float64"] | DTypeLike | None = None,
         nonfinite: Literal["raise", "skip", "propagate"] = "raise",
-        every: int = 1,
-        start: int = 0,
+        every: _Count = 1,
+        start: _Count = 0,
     ) -> Self: ...
     def update(self, params: _Params | None = None) -> None:
         """
@@ -171,13 +176,13 @@ class EMA:
     def update_with_warmup(self, params: _Params | None = None) -> None:
         """
         As `update`, with the decay min(d, (1 + t)/(10 + t)) at call number t, from 1 after `start`, which forgets the
-        initial values faster: 2/11, 3/12, 4/13 and so on, until d is reached after 9/(1 - d) calls.
+        initial values faster: 2/11, 3/12, 4/13 and so on, until d is reached after 9/(1 - d) - 10 calls.
 
         It is meant for constant decays. The smaller decay is used at every call, so that a rule of
         `shrew_ema.schedules` which is larger for long, such as `swa`, does not come about.
         """
         ...
-    def apply(self, horizon: int = 0) -> None:
+    def apply(self, horizon: _Count = 0) -> None:
         """
         Back up the training values and write the averages of a horizon over them, cast to nearest.
 
@@ -193,7 +198,7 @@ class EMA:
         averages stay applied then, and the training values are kept.
         """
         ...
-    def applied(self, horizon: int = 0) -> AbstractContextManager[EMA]:
+    def applied(self, horizon: _Count = 0) -> AbstractContextManager[EMA]:
         """
         A context in which the averages of a horizon are applied; leaving it restores the training values, also by an exception.
 
@@ -211,13 +216,13 @@ class EMA:
         array([11.])
         """
         ...
-    def copy_to(self, horizon: int = 0) -> None:
+    def copy_to(self, horizon: _Count = 0) -> None:
         """
         Finish on the averages of a horizon: write them for good, while they are applied as well, and forget the training
         values. While those of another horizon are applied, `StateError` is raised; else it raises as `apply` does.
         """
         ...
-    def shadow_values(self, key: str | int, horizon: int = 0) -> NDArray[Any]:
+    def shadow_values(self, key: str | _Count, horizon: _Count = 0) -> NDArray[Any]:
         """
         The average of one parameter, by name or index, at a horizon, as a read-only array of the parameter's shape.
 
@@ -227,7 +232,7 @@ class EMA:
         Raises `NamesError` for a name or an index that there is not, `ConfigError` for such a horizon.
         """
         ...
-    def averages(self, horizon: int = 0) -> dict[str, NDArray[Any]]:
+    def averages(self, horizon: _Count = 0) -> dict[str, NDArray[Any]]:
         """All averages of a horizon, by name; see `shadow_values`."""
         ...
     def save(
@@ -365,7 +370,7 @@ def _unpickled(state_dict: dict[str, Any]) -> EMA:
     """What a pickle calls: an EMA that is bound to no parameters."""
     ...
 
-def constant(decay: float = 0.999) -> Schedule:
+def constant(decay: _Number = 0.999) -> Schedule:
     """
     The same decay at every update: d(t) = decay.
 
@@ -382,7 +387,7 @@ def constant(decay: float = 0.999) -> Schedule:
     """
     ...
 
-def half_life(half_life: float, interval: float = 1.0) -> Schedule:
+def half_life(half_life: _Number, interval: _Number = 1.0) -> Schedule:
     """
     A constant decay by its half-life: d = ½^(interval/half_life).
 
@@ -405,7 +410,7 @@ def half_life(half_life: float, interval: float = 1.0) -> Schedule:
     """
     ...
 
-def delayed(decay: float = 0.999, copies: int = 1) -> Schedule:
+def delayed(decay: _Number = 0.999, copies: _Count = 1) -> Schedule:
     """
     Copies first, and a constant decay from then on.
 
@@ -425,7 +430,7 @@ def delayed(decay: float = 0.999, copies: int = 1) -> Schedule:
     """
     ...
 
-def mean_teacher(decay: float = 0.999) -> Schedule:
+def mean_teacher(decay: _Number = 0.999) -> Schedule:
     """
     The mean of all parameters so far, until that is slower than a decay: d(t) = min(decay, 1 - 1/t).
 
@@ -446,7 +451,7 @@ def mean_teacher(decay: float = 0.999) -> Schedule:
     """
     ...
 
-def swa(every: int = 1) -> Schedule:
+def swa(every: _Count = 1) -> Schedule:
     """
     Stochastic weight averaging: the plain mean of the parameters at the start and at every `every`th update from there.
 
@@ -467,7 +472,7 @@ def swa(every: int = 1) -> Schedule:
     """
     ...
 
-def power(sigma_rel: float) -> Schedule:
+def power(sigma_rel: _Number) -> Schedule:
     """
     Power-function averaging, by the width of its profile relative to the run's length.
 
@@ -490,7 +495,7 @@ def power(sigma_rel: float) -> Schedule:
     """
     ...
 
-def power_gamma(gamma: float) -> Schedule:
+def power_gamma(gamma: _Number) -> Schedule:
     """
     Power-function averaging: d(t) = (1 - 1/t)^(gamma + 1).
 
@@ -509,7 +514,7 @@ def power_gamma(gamma: float) -> Schedule:
     """
     ...
 
-def uncompensated(inner: Schedule, every: int, first: int | None = None) -> Schedule:
+def uncompensated(inner: Schedule, every: _Count, first: _Count | None = None) -> Schedule:
     """
     Another schedule at every `every`th update only, and no change between.
 
@@ -536,7 +541,7 @@ def uncompensated(inner: Schedule, every: int, first: int | None = None) -> Sche
     ...
 
 def ratio(
-    decay: float = 0.999, min_decay: float = 0.0, width: float = 10.0, delay: int = 0, copies: int = 0
+    decay: _Number = 0.999, min_decay: _Number = 0.0, width: _Number = 10.0, delay: _Count = 0, copies: _Count = 0
 ) -> Schedule:
     """
     A decay that rises as (1 + n)/(width + n), with n = max(0, t - delay), between two bounds.
@@ -566,12 +571,12 @@ def ratio(
     ...
 
 def inverse_power(
-    decay: float = 0.9999,
-    min_decay: float = 0.0,
-    inv_gamma: float = 1.0,
-    power: float = ...,
-    delay: int = 0,
-    copies: int = 0,
+    decay: _Number = 0.9999,
+    min_decay: _Number = 0.0,
+    inv_gamma: _Number = 1.0,
+    power: _Number = ...,
+    delay: _Count = 0,
+    copies: _Count = 0,
 ) -> Schedule:
     """
     A decay that rises as 1 - (1 + n/inv_gamma)^-power, with n = max(0, t - delay), between two bounds.
@@ -600,7 +605,7 @@ def inverse_power(
     """
     ...
 
-def exponential(decay: float = 0.9999, tau: float = 2000.0) -> Schedule:
+def exponential(decay: _Number = 0.9999, tau: _Number = 2000.0) -> Schedule:
     """
     A decay that approaches its limit exponentially: d(t) = decay·(1 - e^(-t/tau)).
 
@@ -620,7 +625,7 @@ def exponential(decay: float = 0.9999, tau: float = 2000.0) -> Schedule:
     """
     ...
 
-def annealing(momentum: float = 0.0002, gamma: float = 100.0) -> Schedule:
+def annealing(momentum: _Number = 0.0002, gamma: _Number = 100.0) -> Schedule:
     """
     A weight of the newest parameters that falls to a bound: α(t) = max(momentum, gamma/(gamma + t - 1)).
 
@@ -642,7 +647,7 @@ def annealing(momentum: float = 0.0002, gamma: float = 100.0) -> Schedule:
     """
     ...
 
-def cosine(steps: int, decay: float = 0.996) -> Schedule:
+def cosine(steps: _Count, decay: _Number = 0.996) -> Schedule:
     """
     A decay that rises to 1 over the run: d(t) = 1 - (1 - decay)(cos(πk/steps) + 1)/2, with k = t - 1.
 
@@ -665,7 +670,7 @@ def cosine(steps: int, decay: float = 0.996) -> Schedule:
     ...
 
 def edm(
-    half_life: float = 500000.0, rampup_ratio: float = 0.05, batch: float = 512.0, inclusive: bool = False
+    half_life: _Number = 500000.0, rampup_ratio: _Number = 0.05, batch: _Number = 512.0, inclusive: bool = False
 ) -> Schedule:
     """
     A half-life in images that grows with the images seen: d = ½^(batch/h), h = min(half_life, rampup_ratio·n).
@@ -693,7 +698,7 @@ def edm(
     """
     ...
 
-def torch(decay: float = 0.999) -> Schedule:
+def torch(decay: _Number = 0.999) -> Schedule:
     """
     torch's `AveragedModel` with `get_ema_multi_avg_fn`: the first update copies, and then d = decay.
 
@@ -710,7 +715,7 @@ def torch(decay: float = 0.999) -> Schedule:
     """
     ...
 
-def keras(ema_momentum: float = 0.99) -> Schedule:
+def keras(ema_momentum: _Number = 0.99) -> Schedule:
     """
     The optimizers of Keras 3 with `use_ema`: the first update copies, and then d = ema_momentum.
 
@@ -727,7 +732,7 @@ def keras(ema_momentum: float = 0.99) -> Schedule:
     """
     ...
 
-def tensorflow_addons(average_decay: float = 0.99, start_step: int = 0, dynamic_decay: bool = False) -> Schedule:
+def tensorflow_addons(average_decay: _Number = 0.99, start_step: _Count = 0, dynamic_decay: bool = False) -> Schedule:
     """
     TensorFlow Addons' `MovingAverage`: copies before `start_step`, and then d = average_decay.
 
@@ -749,7 +754,7 @@ def tensorflow_addons(average_decay: float = 0.99, start_step: int = 0, dynamic_
     """
     ...
 
-def d2go(decay: float = 0.999, decay_warm_up_factor: float = -1.0) -> Schedule:
+def d2go(decay: _Number = 0.999, decay_warm_up_factor: _Number = -1.0) -> Schedule:
     """
     d2go's `EMAUpdater`: d(t) = min(decay, (1 + t)/(w + t)), or decay alone.
 
@@ -768,7 +773,7 @@ def d2go(decay: float = 0.999, decay_warm_up_factor: float = -1.0) -> Schedule:
     """
     ...
 
-def ignite(momentum: float = 0.0002, interval: int = 1) -> Schedule:
+def ignite(momentum: _Number = 0.0002, interval: _Count = 1) -> Schedule:
     """
     ignite's `EMAHandler`: d = 1 - momentum at every `interval`th update, and no change between.
 
@@ -787,7 +792,7 @@ def ignite(momentum: float = 0.0002, interval: int = 1) -> Schedule:
     """
     ...
 
-def composer(half_life: float = 1000.0, update_interval: int = 1) -> Schedule:
+def composer(half_life: _Number = 1000.0, update_interval: _Count = 1) -> Schedule:
     """
     Composer's `EMA` by its half-life: d = ½^(update_interval/half_life) at every `update_interval`th update.
 
@@ -806,7 +811,7 @@ def composer(half_life: float = 1000.0, update_interval: int = 1) -> Schedule:
     """
     ...
 
-def edm2(rampup_ratio: float = 0.09, batch: float = 2048.0) -> Schedule:
+def edm2(rampup_ratio: _Number = 0.09, batch: _Number = 2048.0) -> Schedule:
     """
     EDM2's traditional average: a half-life of `rampup_ratio` of the images seen, those of the update included.
 
@@ -825,7 +830,7 @@ def edm2(rampup_ratio: float = 0.09, batch: float = 2048.0) -> Schedule:
     """
     ...
 
-def torch_ema(decay: float) -> Schedule:
+def torch_ema(decay: _Number) -> Schedule:
     """
     torch_ema and LitEma, and the `update_with_warmup` of the EMA here: d(t) = min(decay, (1 + t)/(10 + t)).
 
@@ -842,7 +847,7 @@ def torch_ema(decay: float) -> Schedule:
     """
     ...
 
-def tensorflow(decay: float) -> Schedule:
+def tensorflow(decay: _Number) -> Schedule:
     """
     TensorFlow's `ExponentialMovingAverage` with `num_updates` from 0, and PaddleDetection's "threshold".
 
@@ -862,12 +867,12 @@ def tensorflow(decay: float) -> Schedule:
     ...
 
 def diffusers(
-    decay: float = 0.9999,
-    min_decay: float = 0.0,
-    update_after_step: int = 0,
+    decay: _Number = 0.9999,
+    min_decay: _Number = 0.0,
+    update_after_step: _Count = 0,
     use_ema_warmup: bool = False,
-    inv_gamma: float = 1.0,
-    power: float = ...,
+    inv_gamma: _Number = 1.0,
+    power: _Number = ...,
 ) -> Schedule:
     """
     diffusers' `EMAModel`: copies while s = t - update_after_step - 1 is below 1, and then rises between two bounds.
@@ -898,11 +903,11 @@ def diffusers(
     ...
 
 def timm(
-    decay: float = 0.9999,
-    min_decay: float = 0.0,
-    update_after_step: int = 0,
-    warmup_gamma: float = 1.0,
-    warmup_power: float = ...,
+    decay: _Number = 0.9999,
+    min_decay: _Number = 0.0,
+    update_after_step: _Count = 0,
+    warmup_gamma: _Number = 1.0,
+    warmup_power: _Number = ...,
 ) -> Schedule:
     """
     timm's `ModelEmaV3` with `use_warmup`: copies while s = t - update_after_step - 1 is below 1, and then rises.
@@ -930,7 +935,11 @@ def timm(
     ...
 
 def k_diffusion(
-    inv_gamma: float = 1.0, power: float = 1.0, min_value: float = 0.0, max_value: float = 1.0, start_at: int = 0
+    inv_gamma: _Number = 1.0,
+    power: _Number = 1.0,
+    min_value: _Number = 0.0,
+    max_value: _Number = 1.0,
+    start_at: _Count = 0,
 ) -> Schedule:
     """
     k-diffusion's `EMAWarmup`: d = 1 - (1 + e/inv_gamma)^-power between two bounds, with e = max(0, t - 1 - start_at).
@@ -953,12 +962,12 @@ def k_diffusion(
     ...
 
 def ema_pytorch(
-    beta: float = 0.9999,
-    update_after_step: int = 100,
-    update_every: int = 10,
-    inv_gamma: float = 1.0,
-    power: float = ...,
-    min_value: float = 0.0,
+    beta: _Number = 0.9999,
+    update_after_step: _Count = 100,
+    update_every: _Count = 10,
+    inv_gamma: _Number = 1.0,
+    power: _Number = ...,
+    min_value: _Number = 0.0,
 ) -> Schedule:
     """
     ema-pytorch's `EMA`: acts at updates 1, 1 + update_every and so on only, without making up for those between.
@@ -987,7 +996,7 @@ def ema_pytorch(
     """
     ...
 
-def ultralytics(decay: float = 0.9999, tau: float = 2000.0) -> Schedule:
+def ultralytics(decay: _Number = 0.9999, tau: _Number = 2000.0) -> Schedule:
     """
     ultralytics' `ModelEMA`, and mindone's: d(t) = decay·(1 - e^(-t/tau)).
 
@@ -1006,7 +1015,7 @@ def ultralytics(decay: float = 0.9999, tau: float = 2000.0) -> Schedule:
     """
     ...
 
-def mmengine(momentum: float = 0.0002, gamma: float = 100.0) -> Schedule:
+def mmengine(momentum: _Number = 0.0002, gamma: _Number = 100.0) -> Schedule:
     """
     mmengine's `MomentumAnnealingEMA`, whose first update copies: 1 - d(t) = max(momentum, gamma/(gamma + t - 1)).
 
@@ -1025,7 +1034,7 @@ def mmengine(momentum: float = 0.0002, gamma: float = 100.0) -> Schedule:
     """
     ...
 
-def half_life_of(decay: float) -> float:
+def half_life_of(decay: _Number) -> float:
     """
     After how many updates half of what was in the average is left: ln ½ / ln d.
 
@@ -1042,7 +1051,7 @@ def half_life_of(decay: float) -> float:
     """
     ...
 
-def decay_of(half_life: float) -> float:
+def decay_of(half_life: _Number) -> float:
     """
     The decay with a half-life of so many updates: ½^(1/half_life).
 
@@ -1061,7 +1070,7 @@ def decay_of(half_life: float) -> float:
     """
     ...
 
-def lag(decay: float) -> float:
+def lag(decay: _Number) -> float:
     """
     How many updates the average is behind a parameter that moves steadily: d/(1 - d).
 
@@ -1078,7 +1087,7 @@ def lag(decay: float) -> float:
     """
     ...
 
-def noise(decay: float) -> float:
+def noise(decay: _Number) -> float:
     """
     The standard deviation that the average leaves of independent noise of standard deviation 1: √((1 - d)/(1 + d)).
 
@@ -1095,7 +1104,7 @@ def noise(decay: float) -> float:
     """
     ...
 
-def scaled(decay: float, kappa: float) -> float:
+def scaled(decay: _Number, kappa: _Number) -> float:
     """
     The decay for batches `kappa` times as large, which see the data so much faster: d^kappa.
 

@@ -16,8 +16,8 @@ Which one do I want?
 
 `update_with_warmup()` is for constant decays: a number, or `half_life`. It takes the smaller of the schedule's decay
 and (1 + t)/(10 + t) at every call, and not at first only: `swa` would be no plain mean, `cosine` would not freeze, and
-`power` would not have a sigma_rel above 0.09. A number d is reached after 9/(1 - d) calls; decays that have not been
-reached yet give the same average.
+`power` would not have a sigma_rel above 0.09. A number d is reached after 9/(1 - d) - 10 calls; decays that have not
+been reached yet give the same average.
 
 How long a memory? A half-life of a fiftieth of the run is a good start: `decay_of(steps / 50)`. What a decay means:
 `half_life_of(d)` updates until half is forgotten, `lag(d)` updates behind a steady drift, `noise(d)` of independent

@@ -163,6 +163,18 @@ impl<H: HostMemory> Backend for H {
         })
     }
 
+    fn moved(&self, params: &[Self::Tensor], shadows: &Self::Shadows, horizon: usize) -> Result<bool> {
+        let mut moved = false;
+        batches::<H>(params, |range, views| {
+            for (index, view) in range.zip(views) {
+                unchanged(view, shadows.shape(index), index)?;
+                moved = moved || shadows.differs(horizon, index, view);
+            }
+            Ok(())
+        })?;
+        Ok(moved)
+    }
+
     fn backup(&self, params: &[Self::Tensor], owners: &[usize], into: &mut Self::Backup) -> Result<()> {
         batches::<H>(params, |range, views| {
             let start = range.start;

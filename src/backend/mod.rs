@@ -91,6 +91,16 @@ pub trait Backend {
         report: &Report,
     ) -> Result<()>;
 
+    /// Whether a parameter differs from its average at a horizon, as [`Backend::write`] would write that; also where it is not
+    /// known. Asked for advice only: where averages are put to use, until it was asked once.
+    ///
+    /// # Errors
+    /// If a tensor can't be read.
+    fn moved(&self, params: &[Self::Tensor], shadows: &Self::Shadows, horizon: usize) -> Result<bool> {
+        let _ = (params, shadows, horizon);
+        Ok(true)
+    }
+
     /// Copies every parameter, bit for bit; the memory of an earlier backup is used again. `owners` are what
     /// [`Backend::owners`] has just said: of tensors that are the same, one copy is enough.
     ///

@@ -255,6 +255,8 @@ impl<B: Backend> EMA<B> {
     /// As [`EMA::save`], and [`Error::Config`] unless `dtype` is a float dtype no wider than the averages.
     pub fn save_as(&mut self, path: impl AsRef<Path>, dtype: Option<DType>) -> Result<()> {
         self.advise_on_shares();
+        // No reason not to save: what can't be looked at may be all that is wrong with the model.
+        let _ = self.advise_on_rest(0);
         let export = |horizon, index| self.shadow(index, horizon);
         save(path.as_ref(), self.ledger(), dtype, &export, &mut || true)
     }

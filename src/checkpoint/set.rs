@@ -32,17 +32,20 @@ fn names_file(path: &Path) -> bool {
 
 /// The files to save so many horizons in.
 ///
-/// Fails where the path has been used for one horizon and now is for several, or the other way round: what is there would
-/// be of another time than what is saved.
+/// Fails where the path has been used for one horizon and now is for several, or the other way round, or for more of them than
+/// now: what is there would be of another time than what is saved.
 pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
     if !names_file(path) {
         return content("names no file");
     }
-    let (files, other) = match horizons {
-        1 => (vec![path.to_owned()], of_horizon(path, 0)),
-        all => ((0..all).map(|horizon| of_horizon(path, horizon)).collect(), path.to_owned()),
+    let (files, others) = match horizons {
+        1 => (vec![path.to_owned()], vec![of_horizon(path, 0)]),
+        all => {
+            let files = (0..all).map(|horizon| of_horizon(path, horizon)).collect();
+            (files, vec![path.to_owned(), of_horizon(path, all)])
+        }
     };
-    if other.is_file() {
+    if let Some(other) = others.iter().find(|other| other.is_file()) {
         return content(format_args!(
             "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
             if horizons == 1 { "" } else { "s" },

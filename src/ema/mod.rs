@@ -1,5 +1,6 @@
 //! The EMA of a model that is held by handles: training values in the model, or averages, and never a mixture.
 
+mod advice;
 mod applied;
 mod resume;
 mod swap;
@@ -84,6 +85,8 @@ pub struct EMA<B: Backend> {
     /// Those of the memory that was backed up.
     backed_up: Vec<usize>,
     holds: Holds,
+    /// The updates in which the parameters may have stood still; none once this was looked into.
+    unmoved: Option<u64>,
     report: Report,
 }
 
@@ -172,8 +175,20 @@ impl<B: Backend> EMA<B> {
         let shadows = backend.shadows(&params, ledger.spec(), &report);
         let shadows = shadows.map_err(|error| ledger.label(error))?;
         ledger.check_start(&mut report)?;
-        let (backup, backed_up) = (B::Backup::default(), Vec::new());
-        Ok(Self { backend, params, ledger, shadows, backup, owners, backed_up, holds: Holds::Training, report })
+        Ok(Self::around(backend, params, ledger, shadows, owners, report))
+    }
+
+    /// An EMA in Training, on these books and averages.
+    fn around(
+        backend: B,
+        params: Vec<B::Tensor>,
+        ledger: Ledger,
+        shadows: B::Shadows,
+        owners: Owners,
+        report: Report,
+    ) -> Self {
+        let (backup, backed_up, holds, unmoved) = (B::Backup::default(), Vec::new(), Holds::Training, Some(0));
+        Self { backend, params, ledger, shadows, backup, owners, backed_up, holds, unmoved, report }
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -223,6 +238,7 @@ impl<B: Backend> EMA<B> {
                 self.report.drain();
                 return Err(self.ledger.label(error));
             }
+            self.unmoved = self.unmoved.map(|updates| updates + 1);
         }
         if let Some(index) = replaced {
             self.ledger.advise_on_replaced(index);
@@ -240,6 +256,7 @@ impl<B: Backend> EMA<B> {
         self.check_training("bind", "restore() first, or the training values would be lost")?;
         Self::check_params(&self.backend, &self.ledger, &params)?;
         self.params = params;
+        self.expect_moves();
         Ok(())
     }
 
@@ -277,14 +294,6 @@ impl<B: Backend> EMA<B> {
     #[cfg(feature = "python")]
     pub(crate) fn params_mut(&mut self) -> &mut Vec<B::Tensor> {
         &mut self.params
-    }
-
-    /// Gives the advice that [`EMA::apply`] would give, before it, for a binding in which advice can stop a call.
-    #[cfg(feature = "python")]
-    pub(crate) fn advise(&mut self, horizon: usize) {
-        if !self.is_applied() && horizon < self.ledger.horizons() {
-            self.ledger.advise_on_share(horizon);
-        }
     }
 
     /// Names, counters, and what is left of the start.

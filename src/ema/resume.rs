@@ -1,6 +1,6 @@
 //! Going on from averages and books that were kept, in place of fresh ones.
 
-use super::{EMA, Holds, check};
+use super::{EMA, check};
 use crate::backend::{Backend, Owners};
 use crate::descriptor::Spec;
 use crate::engine::Buffer;
@@ -28,9 +28,7 @@ impl<B: Backend> EMA<B> {
     ) -> Result<Self> {
         let shadows = backend.import(averages, ledger.spec())?;
         let report = Report::new(ledger.names().len());
-        let (backup, backed_up) = (B::Backup::default(), Vec::new());
-        let owners = Owners::default();
-        Ok(Self { backend, params, ledger, shadows, backup, owners, backed_up, holds: Holds::Training, report })
+        Ok(Self::around(backend, params, ledger, shadows, Owners::default(), report))
     }
 
     /// Whether parameters are those of books that an EMA is to go on with. Which of them are tied is for the first update
@@ -56,6 +54,7 @@ impl<B: Backend> EMA<B> {
         }
         self.shadows = self.backend.import(averages, ledger.spec())?;
         self.ledger = ledger;
+        self.expect_moves();
         Ok(())
     }
 
@@ -66,10 +65,5 @@ impl<B: Backend> EMA<B> {
     #[cfg(feature = "python")]
     pub(crate) fn averages(&self) -> Result<Vec<Buffer>> {
         self.labelled(export(&self.backend, &self.shadows, self.ledger.spec()))
-    }
-
-    /// Advises on using the averages of any horizon now.
-    pub(crate) fn advise_on_shares(&mut self) {
-        self.ledger.advise_on_shares();
     }
 }

@@ -93,6 +93,7 @@ impl<B: Backend> EMA<B> {
         check(&self.backend, &self.ledger, &self.params)?;
         self.labelled(self.backend.writable(&self.params))?;
         self.find_owners_of_averages(horizon)?;
+        self.advise_on_rest(horizon)?;
         self.ledger.advise_on_share(horizon);
         let before = self.holds;
         if before == Holds::Training {

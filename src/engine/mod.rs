@@ -9,6 +9,7 @@ mod seats;
 mod shadows;
 mod split;
 mod tasks;
+mod unmoved;
 mod words;
 
 pub use buffer::Buffer;

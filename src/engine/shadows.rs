@@ -4,9 +4,10 @@ use super::Buffer;
 use super::places::{Found, Place, Places};
 use super::rows::Rows;
 use super::split::Items;
+use super::unmoved::differs;
 use super::words::{Words, words};
 use crate::descriptor::Shape;
-use crate::dtype::DType;
+use crate::dtype::{Class, DType};
 use crate::error::Result;
 use crate::kernel::view::View;
 use std::ops::Range;
@@ -81,6 +82,12 @@ impl HostShadows {
             }
             Found::Tied => unreachable!("an owner has its own"),
         }
+    }
+
+    /// Whether a parameter is another than its average at a horizon, cast to its dtype; what is not averaged never is.
+    pub(crate) fn differs(&self, horizon: usize, index: usize, param: &View<'_>) -> bool {
+        let average = self.average(horizon, index);
+        average.dtype().class() == Class::Averaged && differs(param, &average)
     }
 
     fn place(&self, horizon: usize, index: usize) -> &Place {

@@ -14,7 +14,7 @@ pub use config::Config;
 pub use counters::Counters;
 
 use crate::descriptor::{Descriptor, Spec};
-use crate::dtype::{DType, ShadowDType};
+use crate::dtype::{Class, DType, ShadowDType};
 use crate::error::{Error, Result};
 use crate::nonfinite::{NonFinite, Report};
 use crate::notice::Notice;
@@ -123,6 +123,9 @@ impl Ledger {
             said: Vec::new(),
             notices: Vec::new(),
         };
+        if !ledger.averages_any() {
+            ledger.notice(Notice::NothingAveraged);
+        }
         for h in 0..horizons {
             let window = every as f64 * log_decay(ledger.horizons[h].schedule.alpha(1));
             ledger.advise_on_width(compound_alpha(window));
@@ -143,6 +146,11 @@ impl Ledger {
     /// The dtypes of the averages, in order.
     pub fn dtypes(&self) -> &[DType] {
         &self.dtypes
+    }
+
+    /// Whether any tensor is averaged: of those of integers and bools the latest value is kept.
+    pub fn averages_any(&self) -> bool {
+        self.dtypes.iter().any(|dtype| dtype.class() == Class::Averaged)
     }
 
     /// What the averages are.
@@ -323,6 +331,11 @@ impl Ledger {
     /// The same of every horizon.
     pub fn advise_on_shares(&mut self) {
         (0..self.horizons.len()).for_each(|horizon| self.advise_on_share(horizon));
+    }
+
+    /// Advice on parameters that so many updates have found unmoved.
+    pub fn advise_on_rest(&mut self, updates: u64) {
+        self.notice(Notice::Unmoved { updates });
     }
 
     /// Advice on a tensor that is not the one held.

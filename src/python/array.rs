@@ -11,7 +11,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::ffi::{Py_TYPE, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyList, PyType};
 use smallvec::SmallVec;
 use std::ffi::{c_char, c_int};
 use std::ptr::NonNull;
@@ -146,7 +146,14 @@ impl Tensor {
                 return Ok(());
             }
         }
-        Err(refused(name(), &format!("no array but of type {}", class.name()?), VALID))
+        let hint = if found.is_instance_of::<PyDict>() || found.is_instance_of::<PyList>() {
+            "; what is nested goes into the one container, as \"layer/weight\""
+        } else if found.hasattr("__array__")? {
+            "; np.asarray makes one, of a torch tensor t.detach().numpy()"
+        } else {
+            ""
+        };
+        Err(refused(name(), &format!("no array but of type {}", class.name()?), &format!("{VALID}{hint}")))
     }
 
     /// Reads the facts of an array that was settled. This runs no Python code, and so nothing that is read is outdated
@@ -258,6 +265,12 @@ impl Tensor {
     /// The extent of each dimension.
     pub fn shape(&self) -> &[usize] {
         self.layout.shape()
+    }
+
+    /// Whether another array lies elsewhere, where either is more than a copy of something.
+    pub fn is_apart(&self, other: &Self) -> bool {
+        let lies = |tensor: &Self| tensor.elements() > 0 && tensor.access != Access::Scalar;
+        lies(self) && lies(other) && self.data != other.data
     }
 
     /// How many elements there are.

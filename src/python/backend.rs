@@ -46,7 +46,9 @@ impl Backend for PythonModel {
         for (index, tensor) in params.iter().enumerate() {
             let problem = match tensor.access {
                 Access::Writable => continue,
-                Access::ReadOnly => "is read-only and can't be written: averages need an array with flags.writeable",
+                Access::ReadOnly => {
+                    "is read-only and can't be written: averages need an array with flags.writeable, or averages() gives them"
+                }
                 Access::Scalar => {
                     "is a NumPy scalar and can't be written: keep it a 0-d array by writing p[\"b\"][...] = value"
                 }
@@ -78,6 +80,11 @@ impl Backend for PythonModel {
         report: &Report,
     ) -> Result<()> {
         self.engine.average(to, 0..params.len(), view(params), alphas, on, report)
+    }
+
+    fn moved(&self, params: &[Tensor], shadows: &Self::Shadows, horizon: usize) -> Result<bool> {
+        let view = view(params);
+        Ok((0..params.len()).any(|index| shadows.differs(horizon, index, &view(index))))
     }
 
     fn backup(&self, params: &[Tensor], owners: &[usize], into: &mut Self::Backup) -> Result<()> {

@@ -254,6 +254,7 @@ fn text(name: &Bound<'_, PyString>) -> PyResult<String> {
 }
 
 fn not_a_name(key: Bound<'_, PyAny>) -> Error {
-    let key = arguments::shown(&key);
-    Error::Key { key, valid: "the keys of a dict of parameters are strings of valid Unicode".to_owned() }
+    let class = key.get_type().name().map_or("?".to_owned(), |name| name.to_string());
+    let valid = format!("it is of type {class}, and the keys of a dict of parameters are strings of valid Unicode");
+    Error::Key { key: arguments::shown(&key), valid }
 }

@@ -18,7 +18,7 @@
 //! `update_with_warmup` is for constant decays: [`constant`](Schedule::constant) and [`half_life`](Schedule::half_life).
 //! It takes the smaller of the schedule's decay and `(1 + t)/(10 + t)` at every call, and not at first only: `swa` would
 //! be no plain mean, `cosine` would not freeze, and `power` would not have a `sigma_rel` above .09. A constant `d` is
-//! reached after `9/(1 - d)` calls; decays that have not been reached yet give the same average.
+//! reached after `9/(1 - d) - 10` calls; decays that have not been reached yet give the same average.
 //!
 //! How long a memory? One with a half-life of a fiftieth of the run is a good start: [`decay_of`]`(steps / 50.0)`.
 //! [`half_life_of`], [`lag`] and [`noise`] say what a decay means. When batches become κ times as large, `d` becomes

@@ -1,13 +1,15 @@
-"""Warnings that stop nothing: a narrow average with a long memory, and the first element that is skipped."""
+"""Warnings that stop nothing: slow averages, skipped elements, and averages of what nobody trains."""
 
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shrew_ema import EMA, EMAWarning, schedules
-from support import BF16, F16, F32
+from support import BF16, F16, F32, LONG, Params
 
 
 @pytest.mark.parametrize("dtype", [F16, BF16, F32], ids=str)
@@ -107,3 +109,151 @@ def test_a_warm_up_in_the_place_of_a_rule_is_told_once() -> None:
     assert len(warned) == 1
     ema.update_with_warmup()
     EMA(params, schedules.half_life(1000)).update_with_warmup()
+
+
+def test_a_model_without_floats_is_told_that_nothing_is_averaged() -> None:
+    with pytest.warns(EMAWarning, match="no parameter is of floats") as warned:
+        EMA({"w": np.array([1, 2, 3]), "b": np.array(True)})
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    # A warning would be an error.
+    EMA({"n": np.array([1, 2, 3]), "w": np.zeros(1)})
+
+
+def still(updates: int, params: Params, decay: float = 0.5, start: int = 0) -> EMA:
+    """An EMA that was updated so often, with nobody training the arrays that it has."""
+    ema = EMA(params, decay, start=start)
+    for _ in range(updates):
+        ema.update()
+    return ema
+
+
+def as_copies(ema: EMA, _: Path) -> None:
+    ema.copy_to()
+
+
+def as_applied(ema: EMA, _: Path) -> None:
+    with ema.applied():
+        pass
+
+
+def as_file(ema: EMA, folder: Path) -> None:
+    ema.save(folder / "ema")
+
+
+USES = pytest.mark.parametrize("use", [as_applied, as_copies, as_file])
+
+
+@USES
+@pytest.mark.parametrize("dtype", [np.dtype("f8"), F16, BF16, F32], ids=str)
+@pytest.mark.parametrize("size", [1, 3000, LONG])
+def test_averages_of_what_nobody_trains_are_told_once(
+    use: Callable[[EMA, Path], None], dtype: np.dtype[Any], size: int, tmp_path: Path
+) -> None:
+    params = {"n": np.zeros(3, np.int64), "w": np.full(size, 0.1, dtype), "v": np.ones((3, 2), dtype).T}
+    ema = still(12, params)
+    params["n"] += 1
+    with pytest.warns(EMAWarning, match="after 12 updates every average is its parameter") as warned:
+        use(ema, tmp_path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    assert np.all(params["w"] == dtype.type(0.1))
+    # A second warning would be an error.
+    as_applied(ema, tmp_path)
+    as_file(ema, tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_of_averages_that_nobody_trains_can_stop_the_call() -> None:
+    params: Params = {"w": np.zeros(3)}
+    ema = still(12, params)
+    with pytest.raises(EMAWarning, match="is its parameter"):
+        ema.apply()
+    assert not ema.is_applied
+
+
+@USES
+@pytest.mark.parametrize("moved", ["n", "first", "middle", "last", "strided"])
+def test_one_element_that_moves_is_enough(use: Callable[[EMA, Path], None], moved: str, tmp_path: Path) -> None:
+    matrix = np.zeros((5, 1000), np.float32)
+    params: Params = {"n": np.zeros(2, np.int64), "w": np.zeros(3001, np.float32), "m": matrix.T, "v": np.zeros(3)}
+    ema = still(12, params)
+    if moved == "n":
+        params["w"][5] = 2**-149
+    elif moved == "strided":
+        matrix[4, 998] = 1
+    else:
+        params["w"][{"first": 0, "middle": 511, "last": 3000}[moved]] = -0.0
+    # A warning would be an error.
+    use(ema, tmp_path)
+
+
+def test_few_updates_and_plain_copies_may_stand_still(tmp_path: Path) -> None:
+    # A warning would be an error.
+    as_applied(still(9, {"w": np.ones(3)}), tmp_path)
+    as_applied(still(20, {"w": np.ones(3)}, 0.0), tmp_path)
+    # What stands still since a file was read may be its averages, which are a model.
+    params: Params = {"w": np.ones(3)}
+    ema = EMA(params, 0.5)
+    for _ in range(20):
+        params["w"] += 1
+        ema.update()
+    ema.copy_to()
+    ema.save(tmp_path / "moved")
+    as_applied(EMA.load(tmp_path / "moved", params), tmp_path)
+
+
+def test_the_start_may_be_long_before(tmp_path: Path) -> None:
+    params: Params = {"w": np.ones(3)}
+    ema = still(40, params, start=30)
+    with pytest.warns(EMAWarning, match="after 11 updates"):
+        as_applied(ema, tmp_path)
+
+
+def test_saving_never_fails_for_want_of_a_look_at_the_arrays(tmp_path: Path) -> None:
+    params: Params = {"w": np.ones(3)}
+    ema = still(12, params)
+    del params["w"]
+    ema.save(tmp_path / "ema")
+    assert EMA.load(tmp_path / "ema").num_updates == 12
+
+
+@pytest.mark.parametrize("use", [as_applied, as_copies])
+def test_arrays_given_to_update_are_not_the_ones_that_are_written(
+    use: Callable[[EMA, Path], None], tmp_path: Path
+) -> None:
+    params: Params = {"v": np.zeros(2), "w": np.zeros(3), "none": np.zeros(0)}
+    ema = EMA(params, 0.0)
+    ema.update({"v": params["v"], "w": np.ones(3), "none": np.zeros(0)})
+    with pytest.warns(EMAWarning, match='another tensor than the one held as "w"') as warned:
+        use(ema, tmp_path)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    ema.update({"v": params["v"], "w": np.ones(3), "none": np.zeros(0)})
+    # A second warning would be an error.
+    use(ema, tmp_path)
+
+
+def test_other_containers_of_the_same_arrays_are_the_same_model(tmp_path: Path) -> None:
+    params: dict[str, Any] = {"w": np.zeros(3), "s": np.float64(1)}  # of a scalar, each call makes an array
+    ema = EMA(params, 0.0)
+    params["s"] = np.zeros(())
+    other = {"s": params["s"], "w": params["w"][:]}
+    # A warning would be an error.
+    ema.update(other)
+    as_applied(ema, tmp_path)
+    ema.update({"w": np.ones(3), "s": np.float64(1)})
+    ema.save(tmp_path / "ema")
+    ema.update()
+    as_applied(ema, tmp_path)
+    ema.update({"w": np.ones(3), "s": np.float64(1)})
+    ema.bind({"w": np.zeros(3), "s": np.zeros(())})
+    as_applied(ema, tmp_path)
+
+
+@pytest.mark.parametrize(("decay", "start"), [(0.5, 9), (1.0, 0)])
+def test_averages_before_the_first_one_are_told_from_early_ones(decay: float, start: int) -> None:
+    ema = EMA({"w": np.zeros(3)}, decay, start=start)
+    ema.update()
+    with pytest.warns(EMAWarning, match="^the averages are still the initial values: nothing was averaged since$"):
+        ema.copy_to()

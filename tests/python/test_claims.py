@@ -57,6 +57,7 @@ def test_no_average_is_kept_in_16_bits(dtype: type) -> None:
 def test_a_plain_update_keeps_the_start_for_long() -> None:
     params = [np.zeros(1)]
     ema = EMA(params, decay=0.9999)
+    params[0] += 1
     for _ in range(10_000):
         ema.update()
     assert ema.initial_share == pytest.approx(0.37, abs=0.005)

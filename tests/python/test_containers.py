@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from shrew_ema import EMA, NamesError
+from shrew_ema import EMA, EMAWarning, NamesError
 from support import BF16, INTEGERS, Array, Params, patterns, read_only, run_python, same_bits, unchanged
 
 
@@ -121,9 +121,11 @@ def test_update_with_other_parameters_never_rebinds() -> None:
     ema = EMA(params, 0.0)
     ema.update(other)
     ema.update_with_warmup(params=other)
-    with ema.applied():
-        assert params["w"][0] == 3
-        assert other["w"] is not params["w"]
+    with pytest.warns(EMAWarning, match='another tensor than the one held as "w"'):
+        ema.apply()
+    assert params["w"][0] == 3
+    assert other["w"] is not params["w"]
+    ema.restore()
     assert (params["w"][0], other["w"][0]) == (1, 3)
     ema.update()
     assert ema.shadow_values("w")[0] == 1
@@ -143,7 +145,7 @@ def test_integers_and_booleans_keep_their_latest_bits(dtype: np.dtype[Any]) -> N
         # The byte of a bool is 0 or 1.
         return (raw & 1 if dtype.kind == "b" else raw).ravel().view(dtype).reshape(3, -1)
 
-    params = {"steps": make(start)}
+    params = {"steps": make(start), "w": np.zeros(1)}
     ema = EMA(params, 0.4)
     assert same_bits(ema.shadow_values("steps"), make(start))
     params["steps"][...] = make(latest)

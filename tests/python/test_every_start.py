@@ -164,6 +164,6 @@ def test_an_interval_of_0_is_refused() -> None:
 
 
 def test_counts_are_integers_of_every_kind() -> None:
-    ema = EMA([np.zeros(2)], 0.5, every=np.int32(2), start=np.uint64(2**63))  # type: ignore[arg-type]
+    ema = EMA([np.zeros(2)], 0.5, every=np.int32(2), start=np.uint64(2**63))
     ema.update()
     assert (ema.step, ema.initial_share) == (1, 1.0)

@@ -54,6 +54,7 @@ def test_a_name_that_is_no_text_is_refused(model: Params, key: object) -> None:
     with unchanged(None, bad), pytest.raises(NamesError) as caught:
         EMA(bad)
     assert repr(key) in str(caught.value)
+    assert f"it is of type {type(key).__name__}, and the keys" in str(caught.value)
     error = refusal(model, "update", lambda params: params.update(bad))
     assert isinstance(error, NamesError)
     assert repr(key) in str(error)

@@ -115,6 +115,7 @@ def test_empty_arrays_share_nothing() -> None:
     assert ema.shadow_values("flat").shape == (2, 0)
 
 
+@pytest.mark.filterwarnings("ignore:no parameter is of floats")
 def test_what_takes_too_long_to_tell_says_so() -> None:
     memory = np.zeros(13_000_000, np.int8)
     with pytest.raises(LayoutError, match='"0" and "1" may share memory, and are too involved to tell'):
@@ -172,6 +173,7 @@ def one(a: Array, b: Array) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and address(a) == address(b) and strides
 
 
+@pytest.mark.filterwarnings("ignore:no parameter is of floats")
 @settings(max_examples=600)
 @given(a=views(), b=views())
 @example(a=MEMORY[::2], b=MEMORY[1::2])

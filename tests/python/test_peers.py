@@ -134,7 +134,7 @@ def test_swapping_back_keeps_every_bit() -> None:
 
 
 def test_integers_are_not_truncated_averages() -> None:
-    params = {"batches": np.array(10)}
+    params = {"batches": np.array(10), "w": np.zeros(1)}
     ema = EMA(params, 0.9)
     params["batches"][...] = 11
     ema.update()

@@ -150,3 +150,25 @@ def test_a_numpy_scalar_is_refused_where_it_would_be_written(call: str, place: s
     assert isinstance(error, LayoutError)
     assert error.name == place
     check(error, place, "scalar", "[...] =")
+
+
+class Tensor:
+    """What of another framework's arrays NumPy can read."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Array:
+        return np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "advice"),
+    [
+        ({"kernel": np.zeros(3)}, "what is nested goes into the one container"),
+        ([np.zeros(3)], "what is nested goes into the one container"),
+        (Tensor(), "np.asarray makes one"),
+        ("weights", "in the byte order of this machine$"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_nearly_a_model_is_told_how_to_become_one(entry: object, advice: str) -> None:
+    with pytest.raises(DTypeError, match=f"type {type(entry).__name__}, expected a NumPy array.*{advice}"):
+        EMA({"dense": entry})

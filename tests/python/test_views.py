@@ -12,7 +12,7 @@ from support import FLOATS, INTEGERS, Array, Params, bits, normal, shift
 
 @pytest.mark.parametrize("dtype", FLOATS + INTEGERS, ids=str)
 def test_a_view_is_shaped_contiguous_and_not_a_copy(dtype: np.dtype[Any]) -> None:
-    ema = EMA({"w": np.zeros((4, 5), dtype)})
+    ema = EMA({"w": np.zeros((4, 5), dtype), "v": np.zeros(1)})
     view = ema.shadow_values("w")
     assert type(view) is np.ndarray
     assert view.shape == (4, 5)

@@ -23,4 +23,5 @@ mod sets;
 mod states;
 mod ties;
 mod time;
+mod unmoved;
 mod waiting;

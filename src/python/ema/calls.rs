@@ -22,7 +22,7 @@ impl PyEma {
     }
 
     /// As `update`, with the decay min(d, (1 + t)/(10 + t)) at call number t, from 1 after `start`, which forgets the
-    /// initial values faster: 2/11, 3/12, 4/13 and so on, until d is reached after 9/(1 - d) calls.
+    /// initial values faster: 2/11, 3/12, 4/13 and so on, until d is reached after 9/(1 - d) - 10 calls.
     ///
     /// It is meant for constant decays. The smaller decay is used at every call, so that a rule of
     /// `shrew_ema.schedules` which is larger for long, such as `swa`, does not come about.

@@ -51,6 +51,10 @@ impl PyEma {
         self.call(py, "save", |state| {
             checkpoint::check_rounding(state.ema.ledger(), dtype)?;
             state.ema.advise_on_shares();
+            if let Ok(bound) = self.bound(py, "save") {
+                // No reason not to save: what can't be looked at may be all that is wrong with the model.
+                let _ = state.advise_on_rest(&bound, 0);
+            }
             Ok(())
         })?;
         let (ledger, averages) = self.kept(py, "save")?;
@@ -107,6 +111,8 @@ impl PyEma {
             let container = state.container.within(params)?;
             container.check(params, state.ema.ledger())?;
             state.container = container;
+            state.elsewhere = false;
+            state.ema.expect_moves();
             Ok(self.params().replace(params.clone().unbind()))
         });
         // What was bound before may run code when it goes, which is no concern of the gate's.

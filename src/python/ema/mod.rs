@@ -44,7 +44,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// nonfinite : {"raise", "skip", "propagate"}
 ///     What to do with an element whose new average is NaN or infinite. "raise" and "skip" keep its old average; "raise"
 ///     raises `NonFiniteError` once the pass is made, "skip" counts it in `skipped` and warns once, after the pass as well;
-///     "propagate" stores it.
+///     "propagate" stores it, as infinity or NaN.
 /// every : int, default 1
 ///     Average at every `every`th call only, with the decays of the calls between multiplied in: the horizon is the
 ///     same, and the cost is less.
@@ -102,6 +102,7 @@ impl PyEma {
             held: Held::new(),
             pins: Vec::new(),
             given: Vec::new(),
+            elsewhere: false,
             settled: false,
             applications: 0,
         });
@@ -141,7 +142,9 @@ impl PyEma {
         self.call(py, call, |state| {
             let bound = self.bound(py, call)?;
             let container = params.unwrap_or(&bound);
-            state.with(container, own, |ema, params| ema.pass(call, params, warmup))
+            state.with(container, own, |ema, params| ema.pass(call, params, warmup))?;
+            state.elsewhere = !own;
+            Ok(())
         })
     }
 
@@ -154,8 +157,10 @@ impl PyEma {
         work: impl FnOnce(&mut EMA<PythonModel>) -> Result<(), Error> + Send,
     ) -> PyResult<u64> {
         self.call(py, call, |state| {
-            self.bound(py, call)?;
+            let bound = self.bound(py, call)?;
             state.ema.ledger().check_horizon(horizon)?;
+            state.advise_on_rest(&bound, horizon)?;
+            state.advise_on_given(&bound)?;
             state.ema.advise(horizon);
             Ok(())
         })?;
