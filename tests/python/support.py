@@ -1,15 +1,16 @@
 """What several test files share: comparisons of bits, memory layouts, and what a refused call must leave alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from shrew_ema import EMA
@@ -23,8 +24,30 @@ POLICIES: list[Policy] = ["raise", "skip", "propagate"]
 # Elements of a pass that takes so long that other Python threads run meanwhile, and whose copies go past the caches.
 LONG = (1 << 22) + 6
 
-# Where to make files by the hundred: in memory where that is to be had, or the disk would take most of the time.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+def _roomy() -> str | None:
+    """Where to make files by the hundred: in memory where there is enough, or the disk would take most of the time."""
+    place = "/dev/shm"
+    return place if os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2 << 30 else None
+
+
+def _may_step_down() -> bool:
+    """Whether this process is held to the modes of files, or can become one that is; some containers' root can not."""
+    if os.getuid() != 0:
+        return True
+    try:
+        os.seteuid(65534)
+    except OSError:
+        return False
+    os.seteuid(0)
+    return True
+
+
+MEMORY = _roomy()
+
+HELD_TO_MODES = pytest.mark.skipif(
+    not _may_step_down(), reason="this root can neither be refused nor become anybody else"
+)
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16, F32, F64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from handmade import Handmade, model, trained
 from shrew_ema import EMA, CheckpointError
-from support import Params, run_python, unchanged
+from support import HELD_TO_MODES, Params, run_python, unchanged
 
 pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 
@@ -221,6 +221,7 @@ def test_what_is_no_file_is_refused_without_waiting(params: Params, tmp_path: Pa
     refused(tmp_path / "ema.safetensors" / "within", params, "not a directory")
 
 
+@HELD_TO_MODES
 def test_what_the_system_refuses_has_its_error_as_the_cause(params: Params, tmp_path: Path) -> None:
     assert isinstance(refused(tmp_path / "missing", params).__cause__, FileNotFoundError)
     path = written(tmp_path, b"")

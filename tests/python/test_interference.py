@@ -142,43 +142,53 @@ for _ in range(40):
 print("hung:", hung)
 """
 
-NO_MEMORY = """
-import resource, numpy as np
+LITTLE_MEMORY = """
+import contextlib, resource
+import numpy as np
 from shrew_ema import EMA
+
+@contextlib.contextmanager
+def room(more):
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+"""
+
+NO_MEMORY = """
 params = {"w": np.zeros(25_000_000, np.float32)}
 ema = EMA(params, 0.0)
 params["w"] += 1
 ema.update()
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, resource.RLIM_INFINITY))
-try:
-    ema.apply()
-except MemoryError as error:
-    print(error)
-assert not ema.is_applied and params["w"].min() == 1
-try:
-    EMA(params)
-except MemoryError:
-    print("MemoryError")
+with room(50_000_000):
+    try:
+        ema.apply()
+    except MemoryError as error:
+        print(error)
+    assert not ema.is_applied and params["w"].min() == 1
+    try:
+        EMA(params)
+    except MemoryError:
+        print("MemoryError")
 """
 
 SNAPSHOTS_WITHOUT_MEMORY = """
-import resource, numpy as np
-from shrew_ema import EMA
 params = {str(index): np.zeros(900_000, np.float32) for index in range(8)}
 ema = EMA(params, 0.5)
 ema.update()
 snapshots = ema.averages()
 for param in params.values():
     param += 1
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 # Room for the copies of some averages, and not of all.
-resource.setrlimit(resource.RLIMIT_AS, (used + 9_000_000, resource.RLIM_INFINITY))
-try:
-    ema.update()
-except MemoryError:
-    print("MemoryError")
-resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with room(9_000_000):
+    try:
+        ema.update()
+    except MemoryError:
+        print("MemoryError")
 assert ema.num_updates == 1
 assert not any(np.any(ema.shadow_values(name)) for name in params)
 ema.update()
@@ -188,8 +198,7 @@ assert not any(map(np.any, snapshots.values()))
 
 # What it takes to start a thread is not granted: to one that wants its first pool, or that is a stranger in a child.
 NO_THREADS = """
-import os, sys, resource, numpy as np
-from shrew_ema import EMA
+import os, sys
 params = {"w": np.zeros(5_000_000, np.float32)}
 ema = EMA(params, 0.5)
 if sys.argv[1] != "first":
@@ -200,14 +209,11 @@ if sys.argv[1] == "child again":
     # Makes the pool, and comes to it by no thread, whose stack would be used again.
     other = EMA({"w": np.zeros(1_000_000)}, 0.5)
     other.update()
-with open("/proc/self/statm") as file:
-    used = int(file.read().split()[0]) * resource.getpagesize()
 # A thread takes more, of the addresses that there may be.
-resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000, resource.RLIM_INFINITY))
-before = len(os.listdir("/proc/self/task"))
-params["w"] += 1
-ema.update()
-resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+with room(1_000_000):
+    before = len(os.listdir("/proc/self/task"))
+    params["w"] += 1
+    ema.update()
 params["w"] -= 1
 ema.update()
 assert np.all(ema.shadow_values("w") == 0.25)
@@ -231,13 +237,15 @@ def test_a_warning_that_is_logged_while_the_ema_is_logged_does_not_hang() -> Non
 
 
 def test_an_update_without_memory_for_what_snapshots_hold_changes_nothing() -> None:
-    assert run_python(SNAPSHOTS_WITHOUT_MEMORY, timeout=60).split() == ["MemoryError"]
+    # In one arena: another one has addresses left, of those that it took before there was a limit.
+    settings = {"MALLOC_ARENA_MAX": "1", "RAYON_NUM_THREADS": "2"}
+    assert run_python(LITTLE_MEMORY + SNAPSHOTS_WITHOUT_MEMORY, timeout=60, **settings).split() == ["MemoryError"]
 
 
 @pytest.mark.parametrize(("who", "more"), [("first", "True"), ("child", "True"), ("child again", "False")])
 def test_an_update_that_gets_no_threads_is_made_by_the_caller(who: str, more: str) -> None:
     """Once there are threads again, it has them; where a child has its pool, it comes there by one that then goes."""
-    done = run_python(NO_THREADS, who, RAYON_NUM_THREADS="2", timeout=60)
+    done = run_python(LITTLE_MEMORY + NO_THREADS, who, RAYON_NUM_THREADS="2", timeout=60)
     assert done.strip() == f"more threads: {more}"
 
 
@@ -246,7 +254,7 @@ def test_a_child_that_is_forked_while_another_thread_waits_does_not_hang() -> No
 
 
 def test_too_little_memory_is_an_error_and_changes_nothing() -> None:
-    lines = run_python(NO_MEMORY, timeout=60).splitlines()
+    lines = run_python(LITTLE_MEMORY + NO_MEMORY, timeout=60).splitlines()
     assert lines == ["not enough memory for 100000000 bytes more", "MemoryError"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from handmade import trained
 from runs import kept
 from shrew_ema import EMA, CheckpointError, ConfigError
-from support import Params, run_python, shift, unchanged
+from support import HELD_TO_MODES, Params, run_python, shift, unchanged
 
 pytestmark = pytest.mark.filterwarnings("ignore::shrew_ema.EMAWarning")
 
@@ -180,6 +180,7 @@ def test_modes_are_kept_and_new_files_obey_the_mask(ema: EMA, tmp_path: Path) ->
         (tmp_path / "ema").unlink()
 
 
+@HELD_TO_MODES
 def test_a_folder_that_can_not_be_read_can_be_saved_into(folder: Path) -> None:
     folder.chmod(0o300)
     code = """

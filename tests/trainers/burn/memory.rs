@@ -89,8 +89,9 @@ fn the_engine_does_both_the_averages_and_the_copies() {
     // Numbers that no other test uses, so that the threads are yet to be started.
     let threads = |threads| Engine::new().threads(threads).serial_below(0).grain(1 << 10);
     let all = |Count { here, elsewhere }: Count| here + elsewhere;
-    let update = |engine| all(count(|| averages(engine).update(&model).unwrap()));
-    let averaged = |engine| all(count(|| drop(averages(engine).averaged(&model).unwrap())));
-    assert!(update(threads(11)) > update(serial()) + 11);
-    assert!(averaged(threads(13)) > averaged(serial()) + 13);
+    let update = |engine| count(|| averages(engine).update(&model).unwrap());
+    let averaged = |engine| count(|| drop(averages(engine).averaged(&model).unwrap()));
+    // Without threads everything is done here, and what is counted elsewhere is another test's.
+    assert!(all(update(threads(11))) > update(serial()).here + 11);
+    assert!(all(averaged(threads(13))) > averaged(serial()).here + 13);
 }
