@@ -66,6 +66,14 @@ fn batches<H: HostMemory>(
     params: &[H::Tensor],
     mut work: impl FnMut(Range<usize>, &[View<'_>]) -> Result<()>,
 ) -> Result<()> {
+    batches_while::<H>(params, |range, views| work(range, views).map(|()| true))
+}
+
+/// The same for as long as `work` says that it goes on.
+fn batches_while<H: HostMemory>(
+    params: &[H::Tensor],
+    mut work: impl FnMut(Range<usize>, &[View<'_>]) -> Result<bool>,
+) -> Result<()> {
     for start in (0..params.len()).step_by(BATCH) {
         let batch = &params[start..params.len().min(start + BATCH)];
         let mut order: SmallVec<[(usize, usize); BATCH]> = batch.iter().map(H::identity).zip(0..).collect();
@@ -83,7 +91,9 @@ fn batches<H: HostMemory>(
             let read = reads[owners[i]].as_ref().expect("the first handle of each identity was read");
             views.push(H::view(tensor, read).map_err(|error| error.at(start + i))?);
         }
-        work(start..start + batch.len(), &views)?;
+        if !work(start..start + batch.len(), &views)? {
+            break;
+        }
     }
     Ok(())
 }
@@ -165,12 +175,12 @@ impl<H: HostMemory> Backend for H {
 
     fn moved(&self, params: &[Self::Tensor], shadows: &Self::Shadows, horizon: usize) -> Result<bool> {
         let mut moved = false;
-        batches::<H>(params, |range, views| {
+        batches_while::<H>(params, |range, views| {
             for (index, view) in range.zip(views) {
                 unchanged(view, shadows.shape(index), index)?;
                 moved = moved || shadows.differs(horizon, index, view);
             }
-            Ok(())
+            Ok(!moved)
         })?;
         Ok(moved)
     }

@@ -91,8 +91,8 @@ pub trait Backend {
         report: &Report,
     ) -> Result<()>;
 
-    /// Whether a parameter differs from its average at a horizon, as [`Backend::write`] would write that; also where it is not
-    /// known. Asked for advice only: where averages are put to use, until it was asked once.
+    /// Whether any element of a parameter has another value than its average at a horizon; also where it is not known. Asked for
+    /// advice only: at one early update, and once more when averages are used that nobody seems to have trained.
     ///
     /// # Errors
     /// If a tensor can't be read.

@@ -38,14 +38,16 @@ pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
     if !names_file(path) {
         return content("names no file");
     }
-    let (files, others) = match horizons {
-        1 => (vec![path.to_owned()], vec![of_horizon(path, 0)]),
+    // More horizons than anybody has.
+    let of_others = |first: usize| (first..first.max(32)).map(|horizon| of_horizon(path, horizon));
+    let (files, mut others) = match horizons {
+        1 => (vec![path.to_owned()], None.into_iter().chain(of_others(0))),
         all => {
             let files = (0..all).map(|horizon| of_horizon(path, horizon)).collect();
-            (files, vec![path.to_owned(), of_horizon(path, all)])
+            (files, Some(path.to_owned()).into_iter().chain(of_others(all)))
         }
     };
-    if let Some(other) = others.iter().find(|other| other.is_file()) {
+    if let Some(other) = others.find(|other| other.is_file()) {
         return content(format_args!(
             "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
             if horizons == 1 { "" } else { "s" },

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::ledger::{self, Config, Ledger};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
+use advice::Rest;
 use std::fmt;
 
 /// Exponential moving averages of a model's parameters.
@@ -85,8 +86,7 @@ pub struct EMA<B: Backend> {
     /// Those of the memory that was backed up.
     backed_up: Vec<usize>,
     holds: Holds,
-    /// The updates in which the parameters may have stood still; none once this was looked into.
-    unmoved: Option<u64>,
+    rest: Rest,
     report: Report,
 }
 
@@ -187,8 +187,9 @@ impl<B: Backend> EMA<B> {
         owners: Owners,
         report: Report,
     ) -> Self {
-        let (backup, backed_up, holds, unmoved) = (B::Backup::default(), Vec::new(), Holds::Training, Some(0));
-        Self { backend, params, ledger, shadows, backup, owners, backed_up, holds, unmoved, report }
+        let (backup, backed_up) = (B::Backup::default(), Vec::new());
+        let (holds, rest) = (Holds::Training, Rest::Early { updates: 0 });
+        Self { backend, params, ledger, shadows, backup, owners, backed_up, holds, rest, report }
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -228,9 +229,13 @@ impl<B: Backend> EMA<B> {
             check(&self.backend, &self.ledger, params)?;
         }
         let planned = self.ledger.plan(warmup);
+        let mut moved = None;
         if planned.reads {
             let parted = ties::part(&self.backend, &mut self.ledger, &mut self.shadows, params);
             parted.map_err(|error| self.ledger.label(error))?;
+            if self.is_time_to_look() {
+                moved = Some(self.labelled(self.backend.moved(params, &self.shadows, 0))?);
+            }
             let (alphas, on) = (self.ledger.alphas(), self.ledger.nonfinite());
             let average = self.backend.average(&mut self.shadows, params, alphas, on, &self.report);
             if let Err(error) = average {
@@ -238,12 +243,16 @@ impl<B: Backend> EMA<B> {
                 self.report.drain();
                 return Err(self.ledger.label(error));
             }
-            self.unmoved = self.unmoved.map(|updates| updates + 1);
         }
         if let Some(index) = replaced {
             self.ledger.advise_on_replaced(index);
         }
-        self.ledger.commit(call, planned, &mut self.report)
+        let made = self.ledger.num_updates();
+        let done = self.ledger.commit(call, planned, &mut self.report);
+        if self.ledger.num_updates() > made {
+            self.count_rest(moved);
+        }
+        done
     }
 
     /// Holds other handles from now on, on the tensors that [`EMA::apply`] is to write: those of a model that was made anew,

@@ -83,6 +83,7 @@ impl<B: Backend> EMA<B> {
         self.write_averages(horizon)?;
         self.holds = Holds::Training;
         self.backup = B::Backup::default();
+        self.expect_moves();
         Ok(())
     }
 

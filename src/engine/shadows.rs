@@ -84,7 +84,7 @@ impl HostShadows {
         }
     }
 
-    /// Whether a parameter is another than its average at a horizon, cast to its dtype; what is not averaged never is.
+    /// Whether a parameter has other values than its average at a horizon; what is not averaged never has.
     pub(crate) fn differs(&self, horizon: usize, index: usize, param: &View<'_>) -> bool {
         let average = self.average(horizon, index);
         average.dtype().class() == Class::Averaged && differs(param, &average)

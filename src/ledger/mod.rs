@@ -123,7 +123,7 @@ impl Ledger {
             said: Vec::new(),
             notices: Vec::new(),
         };
-        if !ledger.averages_any() {
+        if ledger.dtypes.iter().all(|dtype| dtype.class() == Class::Copied) {
             ledger.notice(Notice::NothingAveraged);
         }
         for h in 0..horizons {
@@ -146,11 +146,6 @@ impl Ledger {
     /// The dtypes of the averages, in order.
     pub fn dtypes(&self) -> &[DType] {
         &self.dtypes
-    }
-
-    /// Whether any tensor is averaged: of those of integers and bools the latest value is kept.
-    pub fn averages_any(&self) -> bool {
-        self.dtypes.iter().any(|dtype| dtype.class() == Class::Averaged)
     }
 
     /// What the averages are.

@@ -11,7 +11,7 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::ffi::{Py_TYPE, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use smallvec::SmallVec;
 use std::ffi::{c_char, c_int};
 use std::ptr::NonNull;
@@ -146,9 +146,11 @@ impl Tensor {
                 return Ok(());
             }
         }
-        let hint = if found.is_instance_of::<PyDict>() || found.is_instance_of::<PyList>() {
-            "; what is nested goes into the one container, as \"layer/weight\""
-        } else if found.hasattr("__array__")? {
+        let is_container =
+            found.is_instance_of::<PyDict>() || found.is_instance_of::<PyList>() || found.is_instance_of::<PyTuple>();
+        let hint = if is_container {
+            "; np.array makes one of numbers, and nested arrays go into the one container, as \"layer/weight\""
+        } else if !found.is_instance_of::<PyType>() && found.hasattr("__array__").unwrap_or(false) {
             "; np.asarray makes one, of a torch tensor t.detach().numpy()"
         } else {
             ""
@@ -267,10 +269,11 @@ impl Tensor {
         self.layout.shape()
     }
 
-    /// Whether another array lies elsewhere, where either is more than a copy of something.
-    pub fn is_apart(&self, other: &Self) -> bool {
-        let lies = |tensor: &Self| tensor.elements() > 0 && tensor.access != Access::Scalar;
-        lies(self) && lies(other) && self.data != other.data
+    /// Whether an array lies elsewhere than what was read. What was made of a scalar lies nowhere in particular.
+    pub fn is_apart(&self, array: &Bound<'_, PyUntypedArray>) -> bool {
+        // SAFETY: as in `read_array`.
+        let data = unsafe { (*array.as_array_ptr()).fields.data };
+        self.elements() > 0 && self.access != Access::Scalar && self.data.as_ptr() != data.cast()
     }
 
     /// How many elements there are.

@@ -6,6 +6,7 @@ use super::backend::PythonModel;
 use crate::ema::EMA;
 use crate::error::{Error, check_names};
 use crate::ledger::Ledger;
+use numpy::PyUntypedArray;
 use numpy::npyffi::{NpyTypes, get_type_object};
 use pyo3::ffi::{PyDict_Next, PyList_GetItem, PyObject, PyTuple_GetItem};
 use pyo3::prelude::*;
@@ -150,6 +151,22 @@ impl Container {
                 })
             }
             None => false,
+        }
+    }
+
+    /// The first parameter of which the container holds another array than was given elsewhere, on other memory, as far as that
+    /// is told without running Python code.
+    pub fn apart(&self, container: &Bound<'_, PyAny>, given: &[Tensor]) -> Option<usize> {
+        let is_apart = |(object, given): (Bound<'_, PyAny>, &Tensor)| {
+            object.cast::<PyUntypedArray>().is_ok_and(|array| given.is_apart(array))
+        };
+        if let Ok(dict) = container.cast::<PyDict>() {
+            let mut each = dict.iter().zip(&self.names).zip(given);
+            return each.position(|(((key, object), name), given)| key.is(name) && is_apart((object, given)));
+        }
+        match container.cast::<PyList>() {
+            Ok(list) => list.iter().zip(given).position(is_apart),
+            Err(_) => container.cast::<PyTuple>().ok()?.iter().zip(given).position(is_apart),
         }
     }
 

@@ -20,8 +20,8 @@ pub struct State {
     pub pins: Vec<Py<PyWeakrefReference>>,
     /// What was read of the arrays given to `update(params)`.
     pub given: Vec<Tensor>,
-    /// Whether the last update was of these, and not of the own container.
-    pub elsewhere: bool,
+    /// The first parameter that the last update was given on other memory than the container has it.
+    pub elsewhere: Option<usize>,
     /// Whether what was last read of the own container is what is averaged, and too little to release the interpreter for.
     pub settled: bool,
     /// How often averages were applied, so that a context restores only what it applied itself.
@@ -46,18 +46,6 @@ impl State {
     pub fn advise_on_rest(&mut self, container: &Bound<'_, PyAny>, horizon: usize) -> PyResult<()> {
         if self.ema.may_rest(horizon) {
             self.with(container, true, |ema, _| ema.advise_on_rest(horizon))?;
-        }
-        Ok(())
-    }
-
-    /// Advises where the last update was of other arrays than those that are written.
-    pub fn advise_on_given(&mut self, container: &Bound<'_, PyAny>) -> PyResult<()> {
-        if std::mem::take(&mut self.elsewhere) && !self.ema.is_applied() {
-            self.with(container, true, |_, _| Ok(()))?;
-            let mut pairs = self.ema.params().iter().zip(&self.given);
-            if let Some(index) = pairs.position(|(own, given)| own.is_apart(given)) {
-                self.ema.advise_on_replaced(index);
-            }
         }
         Ok(())
     }

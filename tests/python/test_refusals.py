@@ -162,8 +162,8 @@ class Tensor:
 @pytest.mark.parametrize(
     ("entry", "advice"),
     [
-        ({"kernel": np.zeros(3)}, "what is nested goes into the one container"),
-        ([np.zeros(3)], "what is nested goes into the one container"),
+        ({"kernel": np.zeros(3)}, "nested arrays go into the one container"),
+        ([np.zeros(3)], "nested arrays go into the one container"),
         (Tensor(), "np.asarray makes one"),
         ("weights", "in the byte order of this machine$"),
     ],

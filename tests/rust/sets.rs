@@ -138,6 +138,10 @@ fn a_path_is_for_one_horizon_or_for_several() {
     let config = Config::horizons([0.5, 0.25].map(|decay| Schedule::constant(decay).unwrap())).unwrap();
     let problem = message(Averages::new(&[View::from(&[0.0; 3][..])], config).unwrap().save(&path));
     assert!(problem.contains("would be of 2 horizons, and \"ema.h2\" is there from another save"), "{problem}");
+    let [first, hidden] = ["ema.h0", "hidden"].map(|name| folder.path().join(name));
+    fs::rename(&first, &hidden).unwrap();
+    assert!(message(single.save(&path)).contains("would be of 1 horizon, and \"ema.h1\" is there"));
+    fs::rename(&hidden, &first).unwrap();
     fs::rename(folder.path().join("aside"), &path).unwrap();
     let problem = message(Averages::load(&path));
     assert!(problem.contains("is there, and so is \"ema.h0\" of several horizons"), "{problem}");

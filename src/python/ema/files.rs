@@ -11,6 +11,7 @@ use crate::python::container::Container;
 use crate::python::signals::Signals;
 use crate::python::state::finish;
 use crate::python::stored;
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -51,11 +52,12 @@ impl PyEma {
         self.call(py, "save", |state| {
             checkpoint::check_rounding(state.ema.ledger(), dtype)?;
             state.ema.advise_on_shares();
-            if let Ok(bound) = self.bound(py, "save") {
+            match self.bound(py, "save").map(|bound| state.advise_on_rest(&bound, 0)) {
+                // An interrupt is none of these.
+                Ok(Err(error)) if !error.is_instance_of::<PyException>(py) => Err(error),
                 // No reason not to save: what can't be looked at may be all that is wrong with the model.
-                let _ = state.advise_on_rest(&bound, 0);
+                _ => Ok(()),
             }
-            Ok(())
         })?;
         let (ledger, averages) = self.kept(py, "save")?;
         let mut signals = Signals::new();
@@ -111,7 +113,7 @@ impl PyEma {
             let container = state.container.within(params)?;
             container.check(params, state.ema.ledger())?;
             state.container = container;
-            state.elsewhere = false;
+            state.elsewhere = None;
             state.ema.expect_moves();
             Ok(self.params().replace(params.clone().unbind()))
         });
@@ -138,6 +140,7 @@ impl PyEma {
         finish(py, Ok(()), &ledger.take_notices())?;
         self.call(py, "load_state_dict", |state| {
             state.ema.check_training("load_state_dict", "restore() first, or the training values would be lost")?;
+            state.elsewhere = None;
             Ok(state.ema.exchange(ledger, averages)?)
         })
     }

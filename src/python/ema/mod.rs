@@ -102,7 +102,7 @@ impl PyEma {
             held: Held::new(),
             pins: Vec::new(),
             given: Vec::new(),
-            elsewhere: false,
+            elsewhere: None,
             settled: false,
             applications: 0,
         });
@@ -138,13 +138,17 @@ impl PyEma {
         params: Option<&Bound<'_, PyAny>>,
         warmup: bool,
     ) -> PyResult<()> {
-        let own = params.is_none();
         self.call(py, call, |state| {
             let bound = self.bound(py, call)?;
-            let container = params.unwrap_or(&bound);
-            state.with(container, own, |ema, params| ema.pass(call, params, warmup))?;
-            state.elsewhere = !own;
-            Ok(())
+            let given = params.filter(|params| !params.is(&bound));
+            let step = state.ema.ledger().step();
+            let done =
+                state.with(given.unwrap_or(&bound), given.is_none(), |ema, params| ema.pass(call, params, warmup));
+            // Also by a call that was counted and then raised.
+            if state.ema.ledger().step() > step {
+                state.elsewhere = given.and_then(|_| state.container.apart(&bound, &state.given));
+            }
+            done
         })
     }
 
@@ -160,7 +164,9 @@ impl PyEma {
             let bound = self.bound(py, call)?;
             state.ema.ledger().check_horizon(horizon)?;
             state.advise_on_rest(&bound, horizon)?;
-            state.advise_on_given(&bound)?;
+            if let Some(index) = state.elsewhere.filter(|_| !state.ema.is_applied()) {
+                state.ema.advise_on_replaced(index);
+            }
             state.ema.advise(horizon);
             Ok(())
         })?;
