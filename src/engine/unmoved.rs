@@ -5,7 +5,7 @@ use crate::kernel;
 use crate::kernel::view::View;
 
 /// Elements that are compared at a time: a difference is mostly found among the first ones.
-const PIECE: usize = 512;
+const PIECE: usize = 64;
 
 /// Whether a parameter has other values than its average, which is as wide or wider; the two zeros are one value here, as an
 /// average makes the one of the other.
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn every_element_counts() {
         let average = vec![0.5_f32; 1500];
-        for place in [0, 511, 512, 1499] {
+        for place in [0, 63, 64, 1499] {
             let mut param = average.clone();
             param[place] = 0.0;
             assert!(differs(&View::from(&param[..]), &View::from(&average[..])), "{place}");

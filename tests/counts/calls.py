@@ -13,6 +13,8 @@ warnings.simplefilter("ignore", EMAWarning)
 
 params = {f"layer{index}.weight": np.full(16, 1.25, dtype=np.float32) for index in range(1000)}
 ema = EMA(params, decay=0.999)
+# Once, a model that nobody trains is looked at to the last element.
+params["layer0.weight"] += 1
 held: list[NDArray[np.float32]] = []
 
 

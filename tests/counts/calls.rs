@@ -42,10 +42,12 @@ fn level() -> Level {
 
 /// Updates a model of small arrays.
 fn update(shadow: ShadowDType, calls: usize) {
-    let arrays = (0..TENSORS).map(|_| share(Array1::from_elem(SMALL, 1.25_f32)));
-    let handles: Vec<_> = arrays.map(Handle::from).collect();
+    let arrays: Vec<_> = (0..TENSORS).map(|_| share(Array1::from_elem(SMALL, 1.25_f32))).collect();
+    let handles: Vec<_> = arrays.iter().map(Handle::from).collect();
     let config = Config::new(0.999).expect("a decay").shadow_dtype(shadow);
     let mut ema = EMA::<NdArray>::with_config(handles.clone(), config).expect("a model");
+    // Once, a model that nobody trains is looked at to the last element.
+    arrays[0].write().expect("nobody else has it").fill(1.5);
     for _ in 0..calls {
         black_box(&mut ema).update(black_box(&handles)).expect("nothing has changed");
     }
