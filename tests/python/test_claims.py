@@ -97,6 +97,18 @@ def test_the_limits_are_as_stated(tmp_path: Path) -> None:
     assert first_address != second_address
     np.testing.assert_array_equal(ema.shadow_values(0), ema.shadow_values(1))
 
+    # Of a model that leaves its array in mid-training no warning tells; it would be an error here.
+    w = np.ones(2)
+    ema = EMA([w], decay=0.5)
+    for _ in range(12):
+        w += 1.0
+        ema.update()
+    w = w + 1.0
+    for _ in range(60):
+        ema.update()
+    with ema.applied():
+        assert ema.shadow_values(0)[0] == w[0] - 1.0
+
 
 # The cases of benches/results.md that each row of the README's table has, in its order.
 MEASURED = {
