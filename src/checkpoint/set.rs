@@ -10,8 +10,12 @@ use crate::error::{self, FileName};
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// As many horizons as anybody has.
+const MANY: usize = 32;
 
 /// The file of one of several horizons: `ema.h0.safetensors` for `ema.safetensors`.
 fn of_horizon(path: &Path, horizon: usize) -> PathBuf {
@@ -38,16 +42,13 @@ pub fn files(path: &Path, horizons: usize) -> Result<Vec<PathBuf>> {
     if !names_file(path) {
         return content("names no file");
     }
-    // More horizons than anybody has.
-    let of_others = |first: usize| (first..first.max(32)).map(|horizon| of_horizon(path, horizon));
-    let (files, mut others) = match horizons {
-        1 => (vec![path.to_owned()], None.into_iter().chain(of_others(0))),
-        all => {
-            let files = (0..all).map(|horizon| of_horizon(path, horizon)).collect();
-            (files, Some(path.to_owned()).into_iter().chain(of_others(all)))
-        }
+    let of = |horizons: Range<usize>| horizons.map(|horizon| of_horizon(path, horizon)).collect::<Vec<_>>();
+    let alone = vec![path.to_owned()];
+    let (files, others) = match horizons {
+        1 => (alone, of(0..MANY)),
+        all => (of(0..all), [alone, of(all..MANY)].concat()),
     };
-    if let Some(other) = others.find(|other| other.is_file()) {
+    if let Some(other) = others.iter().find(|other| other.is_file()) {
         return content(format_args!(
             "would be of {horizons} horizon{}, and \"{}\" is there from another save: remove it, or take another path",
             if horizons == 1 { "" } else { "s" },
