@@ -140,8 +140,9 @@ impl PyEma {
         finish(py, Ok(()), &ledger.take_notices())?;
         self.call(py, "load_state_dict", |state| {
             state.ema.check_training("load_state_dict", "restore() first, or the training values would be lost")?;
+            state.ema.exchange(ledger, averages)?;
             state.elsewhere = None;
-            Ok(state.ema.exchange(ledger, averages)?)
+            Ok(())
         })
     }
 
