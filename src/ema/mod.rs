@@ -17,7 +17,6 @@ use crate::error::Result;
 use crate::ledger::{self, Config, Ledger};
 use crate::nonfinite::Report;
 use crate::notice::Notice;
-use advice::Rest;
 use std::fmt;
 
 /// Exponential moving averages of a model's parameters.
@@ -86,7 +85,10 @@ pub struct EMA<B: Backend> {
     /// Those of the memory that was backed up.
     backed_up: Vec<usize>,
     holds: Holds,
-    rest: Rest,
+    /// The number of updates from which on the parameters are expected to move.
+    expected: u64,
+    /// Whether they have, as the look at one later update found.
+    moved: Option<bool>,
     report: Report,
 }
 
@@ -188,8 +190,8 @@ impl<B: Backend> EMA<B> {
         report: Report,
     ) -> Self {
         let (backup, backed_up) = (B::Backup::default(), Vec::new());
-        let (holds, rest) = (Holds::Training, Rest::Early { updates: 0 });
-        Self { backend, params, ledger, shadows, backup, owners, backed_up, holds, rest, report }
+        let (holds, expected, moved) = (Holds::Training, ledger.num_updates(), None);
+        Self { backend, params, ledger, shadows, backup, owners, backed_up, holds, expected, moved, report }
     }
 
     /// Averages the parameters in: `s + (1 - d)(p - s)`. Call it after each step of the optimizer.
@@ -247,12 +249,8 @@ impl<B: Backend> EMA<B> {
         if let Some(index) = replaced {
             self.ledger.advise_on_replaced(index);
         }
-        let made = self.ledger.num_updates();
-        let done = self.ledger.commit(call, planned, &mut self.report);
-        if self.ledger.num_updates() > made {
-            self.count_rest(moved);
-        }
-        done
+        self.moved = moved.or(self.moved);
+        self.ledger.commit(call, planned, &mut self.report)
     }
 
     /// Holds other handles from now on, on the tensors that [`EMA::apply`] is to write: those of a model that was made anew,

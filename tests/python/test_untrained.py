@@ -65,12 +65,12 @@ def test_a_warning_of_averages_that_nobody_trains_can_stop_the_call() -> None:
 
 
 @USES
-@pytest.mark.parametrize("moved", ["n", "first", "middle", "last", "strided"])
+@pytest.mark.parametrize("moved", ["smallest", "first", "middle", "last", "strided"])
 def test_one_element_that_moves_is_enough(use: Callable[[EMA, Path], None], moved: str, tmp_path: Path) -> None:
     matrix = np.zeros((5, 1000), np.float32)
     params: Params = {"n": np.zeros(2, np.int64), "w": np.zeros(3001, np.float32), "m": matrix.T, "v": np.zeros(3)}
     ema = still(12, params)
-    if moved == "n":
+    if moved == "smallest":
         params["w"][5] = 2**-149
     elif moved == "strided":
         matrix[4, 998] = 1
