@@ -1,6 +1,5 @@
 //! What can go wrong: every refusal names the argument or the tensor, the value found, and what is valid.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
@@ -153,17 +152,6 @@ impl Error {
     pub(crate) fn config(argument: &'static str, value: impl fmt::Display, valid: impl Into<String>) -> Self {
         Error::Config { argument, value: value.to_string(), valid: valid.into() }
     }
-}
-
-/// Whether two lists have the same names, in whatever order.
-///
-/// # Errors
-/// [`Error::Names`] if not.
-pub(crate) fn check_names<'n>(expected: impl Iterator<Item = &'n String> + Clone, given: &[String]) -> Result<()> {
-    let (known, found): (HashSet<_>, HashSet<_>) = (expected.clone().collect(), given.iter().collect());
-    let missing: Vec<_> = expected.filter(|name| !found.contains(name)).cloned().collect();
-    let unexpected: Vec<_> = given.iter().filter(|name| !known.contains(name)).cloned().collect();
-    if missing.is_empty() && unexpected.is_empty() { Ok(()) } else { Err(Error::Names { missing, unexpected }) }
 }
 
 /// How many names of a long list a message spells out.

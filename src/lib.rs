@@ -61,7 +61,7 @@
 //!
 //! # The rooms
 //!
-//! The modules below stand on each other in this order: `error`, `hex`, `dtype`, `descriptor`, `nonfinite`,
+//! The modules below stand on each other in this order: `error`, `names`, `hex`, `dtype`, `descriptor`, `nonfinite`,
 //! `notice`, `schedule`, `kernel`, `engine`, `ledger`, `averages`, `backend`, `ema`, `shrew`, `checkpoint`, `burn`. What
 //! follows is the README, with the Python package over this crate.
 //!
@@ -81,6 +81,7 @@ pub mod error;
 mod hex;
 pub mod kernel;
 pub mod ledger;
+mod names;
 pub mod nonfinite;
 pub mod notice;
 #[cfg(feature = "python")]

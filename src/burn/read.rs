@@ -1,8 +1,9 @@
 //! The float parameters of a module: what they are called, what they are like, and their memory where burn lends it.
 
 use crate::dtype::{DType, Element};
-use crate::error::{Error, Result, check_names};
+use crate::error::{Error, Result};
 use crate::kernel::view::View;
+use crate::names;
 use ::burn::backend::Flex;
 use ::burn::backend::flex::FlexTensor;
 use ::burn::module::{Module, ModuleVisitor, Param};
@@ -124,7 +125,7 @@ pub fn check(names: &[String], found: &[String]) -> Result<()> {
     if names == found {
         return Ok(());
     }
-    check_names(names.iter(), found)?;
+    names::check(names.iter(), found)?;
     Err(disorder())
 }
 

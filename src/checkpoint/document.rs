@@ -1,15 +1,17 @@
 //! The bookkeeping of an average as JSON: all that a resume to the bit needs, one document for each horizon.
 
+use super::header::Entry;
 use super::problem::{Problem, Result, content};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Shape};
 use crate::dtype::{Class, DType, ShadowDType};
 use crate::error::{self, Error, Tuple};
 use crate::hex;
 use crate::ledger::{Config, Counters, Ledger};
+use crate::names::{self, Index};
 use crate::nonfinite::NonFinite;
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Display;
 
 /// The version of the format.
@@ -32,8 +34,8 @@ pub struct Document {
     warmed: bool,
     log_share: Hex,
     log_window: Hex,
-    /// Names and dtypes of the parameters, in their order.
-    tensors: Vec<(String, String)>,
+    /// The parameters, in their order.
+    tensors: Vec<Tensor>,
     /// The names of each set of tied tensors.
     ties: Vec<Vec<String>>,
     skipped: Vec<(String, u64)>,
@@ -42,6 +44,9 @@ pub struct Document {
     /// The dtype that the averages were rounded to for this file, which then is nothing to resume from.
     rounded_to: Option<String>,
 }
+
+/// The name and the dtype of a parameter.
+type Tensor = (String, String);
 
 /// A number to the last bit.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -106,13 +111,18 @@ pub fn read(text: &str) -> Result<Document> {
     struct Version {
         version: u64,
     }
-    let Version { version } = serde_json::from_str(text).map_err(damaged)?;
-    if version != VERSION {
-        return content(format_args!(
-            "is of version {version} of the format, and this release reads version {VERSION}"
-        ));
+    let document = serde_json::from_str(text);
+    let version = match &document {
+        Ok(Document { version, .. }) => Ok(*version),
+        // One of another version may have whatever it has.
+        Err(_) => serde_json::from_str(text).map(|Version { version }| version),
+    };
+    match version {
+        Ok(version) if version != VERSION => {
+            content(format_args!("is of version {version} of the format, and this release reads version {VERSION}"))
+        }
+        _ => document.map_err(damaged),
     }
-    serde_json::from_str(text).map_err(damaged)
 }
 
 fn damaged(error: impl Display) -> Problem {
@@ -137,17 +147,22 @@ pub fn check_set(documents: &[Document]) -> Result<()> {
     Ok(())
 }
 
-/// What is there under each name.
-pub type Stored = HashMap<String, Descriptor>;
+/// The books that the documents of one save describe.
+#[derive(Debug)]
+pub struct Books {
+    pub ledger: Ledger,
+    /// For each horizon, where the average of each tensor is among those that are stored.
+    pub places: Vec<Vec<usize>>,
+}
 
-/// The books that the documents of one save describe, with the tensors in the order of `names` if any are given, once
-/// they have been found to agree with what is stored for each horizon. A problem comes with the place of the document that
-/// has it, among these.
-pub fn ledger(
+/// The books, with the tensors in the order of `names` if any are given, once they have been found to agree with what is
+/// stored for each horizon: tensors of different names. A problem comes with the place of the document that has it, among
+/// these.
+pub fn books(
     documents: &[&Document],
-    stored: &[Stored],
+    stored: &[&[Entry]],
     names: Option<&[String]>,
-) -> std::result::Result<Ledger, (usize, Problem)> {
+) -> std::result::Result<Books, (usize, Problem)> {
     for (place, document) in documents.iter().enumerate() {
         let (horizon, horizons) = (document.horizon, document.horizons);
         if horizon >= horizons {
@@ -155,31 +170,54 @@ pub fn ledger(
         }
     }
     // But for the schedules, which were found to be some, and the shares, what the documents say is the same in all.
-    let mut ledger = described(documents, &stored[0], names).map_err(|problem| (0, problem))?;
+    let tensors = arranged(&documents[0].tensors, names).map_err(|problem| (0, problem))?;
+    let each = stored.iter().enumerate();
+    let places = each.map(|(place, stored)| found(&tensors, stored).map_err(|problem| (place, problem)));
+    let places = places.collect::<std::result::Result<Vec<_>, _>>()?;
+    let shapes = places[0].iter().map(|&place| &stored[0][place].descriptor.shape);
+    let mut ledger = described(documents, &tensors, shapes).map_err(|problem| (0, problem))?;
     let rounded_to = documents[0].rounded_to().map_err(|problem| (0, problem))?;
-    for (place, stored) in stored.iter().enumerate() {
-        check_stored(&ledger, stored, rounded_to).map_err(|problem| (place, problem))?;
+    for (place, (stored, found)) in stored.iter().zip(&places).enumerate() {
+        check_stored(&ledger, stored, found, rounded_to).map_err(|problem| (place, problem))?;
     }
     let strange = |share: &Hex| share.0.is_nan() || share.0 > 0.0;
     let is_strange = |document: &&Document| strange(&document.log_share) || strange(&document.log_window);
     let place = documents.iter().position(is_strange).unwrap_or(0);
     resumed(&mut ledger, documents).map_err(|problem| (place, problem))?;
-    Ok(ledger)
+    Ok(Books { ledger, places })
 }
 
-/// Books that begin, over the tensors of these documents.
-fn described(documents: &[&Document], stored: &Stored, names: Option<&[String]>) -> Result<Ledger> {
-    let first = documents[0];
-    let tensors = arranged(&first.tensors, names)?;
-    let mut descriptors = Vec::with_capacity(tensors.len());
-    for (name, dtype) in &tensors {
-        let dtype = DType::named(dtype).ok_or_else(|| damaged(format_args!("\"{name}\" is of dtype {dtype}")))?;
-        let Some(found) = stored.get(*name) else { return content(format_args!("lacks the average of \"{name}\"")) };
-        descriptors.push(Descriptor { dtype, shape: found.shape.clone() });
+/// Where the average of each tensor is among those that are stored.
+fn found(tensors: &[&Tensor], stored: &[Entry]) -> Result<Vec<usize>> {
+    let mut index = Index::new(stored.iter().map(|entry| &entry.name[..]));
+    let mut places = Vec::with_capacity(tensors.len());
+    for (name, _) in tensors {
+        let Some(place) = index.find(name) else { return content(format_args!("lacks the average of \"{name}\"")) };
+        places.push(place);
     }
-    let names = tensors.iter().map(|&(name, _)| name.clone()).collect();
+    if stored.len() > tensors.len() {
+        let known: HashSet<_> = tensors.iter().map(|(name, _)| name).collect();
+        let extra = stored.iter().map(|entry| &entry.name).filter(|name| !known.contains(name)).min();
+        let extra = extra.map_or("?", String::as_str);
+        return content(format_args!("has a tensor \"{extra}\" that its bookkeeping does not know"));
+    }
+    Ok(places)
+}
+
+/// Books that begin, over the tensors of these documents, of these shapes.
+fn described<'s>(
+    documents: &[&Document],
+    tensors: &[&Tensor],
+    shapes: impl Iterator<Item = &'s Shape>,
+) -> Result<Ledger> {
+    let mut descriptors = Vec::with_capacity(tensors.len());
+    for ((name, dtype), shape) in tensors.iter().zip(shapes) {
+        let dtype = DType::named(dtype).ok_or_else(|| damaged(format_args!("\"{name}\" is of dtype {dtype}")))?;
+        descriptors.push(Descriptor { dtype, shape: shape.clone() });
+    }
+    let names = tensors.iter().map(|(name, _)| name.clone()).collect();
     let ledger = Ledger::new(names, descriptors, config(documents).map_err(damaged)?).map_err(damaged)?;
-    match first.rounded_to()?.filter(|&dtype| narrower(&ledger, dtype).is_some()) {
+    match documents[0].rounded_to()?.filter(|&dtype| narrower(&ledger, dtype).is_some()) {
         Some(dtype) => Err(damaged(format_args!("averages can't have been rounded to {dtype}"))),
         None => Ok(ledger),
     }
@@ -188,19 +226,18 @@ fn described(documents: &[&Document], stored: &Stored, names: Option<&[String]>)
 /// Brings books to where those of the documents were.
 fn resumed(ledger: &mut Ledger, documents: &[&Document]) -> Result<()> {
     let first = documents[0];
-    let names = ledger.names().to_vec();
-    let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
-    let place = |name: &String| places.get(&name[..]).copied().ok_or_else(|| damaged(format_args!("no \"{name}\"")));
-    let owners = owners(&first.ties, ledger.descriptors(), place)?;
-    ledger.tie(owners).map_err(damaged)?;
-    let mut skipped = vec![0; names.len()];
+    let mut index = Index::new(ledger.names().iter().map(String::as_str));
+    let mut place = |name: &String| index.find(name).ok_or_else(|| damaged(format_args!("no \"{name}\"")));
+    let owners = owners(&first.ties, ledger.descriptors(), &mut place)?;
+    let mut skipped = vec![0; owners.len()];
     for (name, count) in &first.skipped {
         // In another order, another one of tied tensors may be the first.
-        let owner = ledger.owners()[place(name)?];
+        let owner = owners[place(name)?];
         if std::mem::replace(&mut skipped[owner], *count) > 0 {
             return Err(damaged(format_args!("what was skipped of \"{name}\" is there twice")));
         }
     }
+    ledger.tie(owners).map_err(damaged)?;
     let counters = Counters {
         step: first.step,
         warmed: first.warmed,
@@ -216,29 +253,28 @@ fn resumed(ledger: &mut Ledger, documents: &[&Document]) -> Result<()> {
 }
 
 /// The tensors in another order.
-fn arranged<'t>(tensors: &'t [(String, String)], names: Option<&[String]>) -> Result<Vec<(&'t String, &'t String)>> {
-    let mut known: HashMap<&str, &(String, String)> = HashMap::with_capacity(tensors.len());
-    for tensor in tensors {
-        if known.insert(&tensor.0, tensor).is_some() {
-            return Err(damaged(format_args!("\"{}\" is there twice", tensor.0)));
-        }
+fn arranged<'t>(tensors: &'t [Tensor], names: Option<&[String]>) -> Result<Vec<&'t Tensor>> {
+    let Some(names) = names else { return Ok(tensors.iter().collect()) };
+    let own = tensors.iter().map(|(name, _)| name);
+    names::check_different(names)?;
+    names::check(own.clone(), names)?;
+    if let Some(name) = names::repeated(own.clone()) {
+        return Err(damaged(format_args!("\"{name}\" is there twice")));
     }
-    let Some(names) = names else { return Ok(tensors.iter().map(|(name, dtype)| (name, dtype)).collect()) };
-    error::check_names(tensors.iter().map(|(name, _)| name), names)?;
-    let found = names.iter().map(|name| known[&name[..]]);
-    Ok(found.map(|(name, dtype)| (name, dtype)).collect())
+    let mut index = Index::new(own.map(String::as_str));
+    Ok(names.iter().map(|name| &tensors[index.find(name).expect("the names are the same")]).collect())
 }
 
 /// For each tensor the first of those that it is tied with.
 fn owners(
     ties: &[Vec<String>],
     tensors: &[Descriptor],
-    place: impl Fn(&String) -> Result<usize>,
+    place: &mut impl FnMut(&String) -> Result<usize>,
 ) -> Result<Vec<usize>> {
     let mut owners: Vec<usize> = (0..tensors.len()).collect();
     let mut tied = HashSet::new();
     for set in ties {
-        let places = set.iter().map(&place).collect::<Result<Vec<_>>>()?;
+        let places = set.iter().map(&mut *place).collect::<Result<Vec<_>>>()?;
         let alike = places.iter().all(|&place| tensors[place] == tensors[places[0]]);
         if places.len() < 2 || !alike || !places.iter().all(|&place| tied.insert(place)) {
             return Err(damaged(format_args!("{set:?} can't be a tie")));
@@ -310,26 +346,18 @@ impl Document {
     }
 }
 
-/// Whether the averages that are there are those that the books describe.
-fn check_stored(ledger: &Ledger, stored: &Stored, rounded_to: Option<DType>) -> Result<()> {
-    if stored.len() > ledger.names().len() {
-        let known: HashSet<_> = ledger.names().iter().collect();
-        let extra = stored.keys().filter(|name| !known.contains(name)).min().map_or("?", String::as_str);
-        return content(format_args!("has a tensor \"{extra}\" that its bookkeeping does not know"));
-    }
-    for ((name, descriptor), &dtype) in ledger.names().iter().zip(ledger.descriptors()).zip(ledger.dtypes()) {
+/// Whether the averages that are there, at these places, are those that the books describe.
+fn check_stored(ledger: &Ledger, stored: &[Entry], places: &[usize], rounded_to: Option<DType>) -> Result<()> {
+    for ((descriptor, &dtype), &place) in ledger.descriptors().iter().zip(ledger.dtypes()).zip(places) {
         let (dtype, shape) = (kept(dtype, rounded_to), &descriptor.shape);
-        match stored.get(name) {
-            None => return content(format_args!("lacks the average of \"{name}\"")),
-            Some(found) if found.dtype != dtype || found.shape != *shape => {
-                return content(format_args!(
-                    "has an average \"{name}\" of {} {}, where its bookkeeping says {dtype} {}",
-                    found.dtype,
-                    Tuple(&found.shape),
-                    Tuple(shape)
-                ));
-            }
-            Some(_) => {}
+        let Entry { name, descriptor: found } = &stored[place];
+        if found.dtype != dtype || found.shape != *shape {
+            return content(format_args!(
+                "has an average \"{name}\" of {} {}, where its bookkeeping says {dtype} {}",
+                found.dtype,
+                Tuple(&found.shape),
+                Tuple(shape)
+            ));
         }
     }
     Ok(())

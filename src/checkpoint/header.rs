@@ -7,10 +7,11 @@
 use super::problem::{Problem, Result, content};
 use crate::descriptor::{Descriptor, elements};
 use crate::dtype::DType;
+use crate::names;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{Read, Write};
 use std::marker::PhantomData;
@@ -122,7 +123,10 @@ pub fn read(from: &mut impl Read, length: u64) -> Result<Header> {
     let mut bytes = vec![0; size as usize];
     from.read_exact(&mut bytes)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
-    let Unique(Listed { metadata, mut tensors }) = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    let Object(Listed { metadata, mut tensors }) = serde_json::from_str(text).map_err(|error| damaged(&error))?;
+    if let Some(name) = names::repeated(tensors.iter().map(|(name, _)| name)) {
+        return Err(damaged(&twice(name)));
+    }
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     let entries = tensors.iter().map(entry).collect::<Vec<_>>();
     // Whether each begins where the one before it ends, and is as long as its dtype and shape say.
@@ -177,18 +181,23 @@ fn checksum(header: &str) -> String {
     format!("{:08x}", hasher.finalize())
 }
 
-/// What the JSON of a header lists: no tensor, fact of one, or text of the metadata may be there twice.
+fn twice(key: &str) -> String {
+    format!("the key \"{key}\" is there twice")
+}
+
+/// What the JSON of a header lists. No fact of a tensor, nor any text of the metadata is there twice; the tensors are as they
+/// come.
 #[derive(Default)]
 struct Listed {
-    metadata: Option<Unique<Texts>>,
+    metadata: Option<Object<Texts>>,
     tensors: Vec<(String, TensorInfo)>,
 }
 
 /// The metadata.
 type Texts = HashMap<String, String>;
 
-/// A JSON object in which no key is there twice.
-struct Unique<T>(T);
+/// A JSON object.
+struct Object<T>(T);
 
 /// What takes the entries of an object, one after the other.
 trait Entries: Default {
@@ -197,23 +206,28 @@ trait Entries: Default {
 
 impl Entries for Listed {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> std::result::Result<(), A::Error> {
-        if key == METADATA {
-            self.metadata = map.next_value()?;
-        } else {
+        if key != METADATA {
             self.tensors.push((key, map.next_value()?));
+            return Ok(());
         }
-        Ok(())
+        match self.metadata.replace(map.next_value()?) {
+            Some(_) => Err(A::Error::custom(twice(METADATA))),
+            None => Ok(()),
+        }
     }
 }
 
 impl Entries for Texts {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> std::result::Result<(), A::Error> {
+        if self.contains_key(&key) {
+            return Err(A::Error::custom(twice(&key)));
+        }
         self.insert(key, map.next_value()?);
         Ok(())
     }
 }
 
-impl<'de, T: Entries> Deserialize<'de> for Unique<T> {
+impl<'de, T: Entries> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Keys<T>(PhantomData<T>);
 
@@ -225,17 +239,14 @@ impl<'de, T: Entries> Deserialize<'de> for Unique<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<T, A::Error> {
-                let (mut entries, mut seen) = (T::default(), HashSet::new());
-                while let Some(key) = map.next_key::<String>()? {
-                    if !seen.insert(key.clone()) {
-                        return Err(A::Error::custom(format_args!("the key \"{key}\" is there twice")));
-                    }
+                let mut entries = T::default();
+                while let Some(key) = map.next_key()? {
                     entries.take(key, &mut map)?;
                 }
                 Ok(entries)
             }
         }
 
-        deserializer.deserialize_map(Keys(PhantomData)).map(Unique)
+        deserializer.deserialize_map(Keys(PhantomData)).map(Object)
     }
 }

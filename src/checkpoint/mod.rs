@@ -25,12 +25,15 @@ use crate::ema::EMA;
 use crate::engine::Buffer;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
+use document::Books;
 pub(crate) use problem::Problem;
 use read::Opened;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "python")]
-pub(crate) use document::{Document, Stored, check_set, ledger, read as read_document, write as write_document};
+pub(crate) use document::{Document, books, check_set, read as read_document, write as write_document};
+#[cfg(feature = "python")]
+pub(crate) use header::Entry;
 pub use write::Watch;
 
 /// Saves books and averages; `export(horizon, index)` gives each average, and `dtype` is what they are rounded to, if
@@ -136,7 +139,7 @@ impl Checkpoint {
     }
 
     /// The books, with the tensors in the order of `names` if any are given.
-    pub(crate) fn ledger(&self, names: Option<&[String]>) -> Result<Ledger> {
+    pub(crate) fn books(&self, names: Option<&[String]>) -> Result<Books> {
         let at = |(place, problem): (usize, Problem)| problem.at(&self.files[place].path);
         let rounded_to = self.files[0].document.rounded_to().map_err(|problem| at((0, problem)))?;
         if let Some(dtype) = rounded_to.filter(|_| !self.rounded) {
@@ -147,16 +150,17 @@ impl Checkpoint {
             return Err(at((0, Problem::Content(problem))));
         }
         let documents: Vec<_> = self.files.iter().map(|file| &file.document).collect();
-        let stored: Vec<_> = self.files.iter().map(Opened::stored).collect();
-        document::ledger(&documents, &stored, names).map_err(at)
+        let stored: Vec<_> = self.files.iter().map(|file| &file.entries[..]).collect();
+        document::books(&documents, &stored, names).map_err(at)
     }
 
     /// The averages that these books are on: for each tensor those of its horizons.
-    pub(crate) fn averages(self, ledger: &Ledger, watch: Watch<'_>) -> Result<Vec<Buffer>> {
+    pub(crate) fn averages(self, books: &Books, watch: Watch<'_>) -> Result<Vec<Buffer>> {
+        let ledger = &books.ledger;
         let (mut paths, mut columns) = (Vec::new(), Vec::new());
-        for file in self.files {
+        for (file, places) in self.files.into_iter().zip(&books.places) {
             let path = file.path.clone();
-            let values = file.values(ledger.names(), ledger.dtypes(), watch).map_err(|problem| problem.at(&path))?;
+            let values = file.values(places, ledger.dtypes(), watch).map_err(|problem| problem.at(&path))?;
             columns.push(values.into_iter());
             paths.push(path);
         }
@@ -180,10 +184,10 @@ impl Checkpoint {
         params: impl IntoIterator<Item = (String, B::Tensor)>,
     ) -> Result<EMA<B>> {
         let (names, params): (Vec<_>, Vec<_>) = params.into_iter().unzip();
-        let ledger = self.ledger(Some(&names))?;
-        EMA::check_params(&backend, &ledger, &params)?;
-        let averages = self.averages(&ledger, &mut || true)?;
-        EMA::with_books(backend, params, ledger, averages)
+        let books = self.books(Some(&names))?;
+        EMA::check_params(&backend, &books.ledger, &params)?;
+        let averages = self.averages(&books, &mut || true)?;
+        EMA::with_books(backend, params, books.ledger, averages)
     }
 
     /// The averages without a model.
@@ -191,9 +195,9 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] if they were rounded or can't be read.
     pub fn resume_averages(self) -> Result<Averages> {
-        let ledger = self.ledger(None)?;
-        let averages = self.averages(&ledger, &mut || true)?;
-        Averages::resume(ledger, averages)
+        let books = self.books(None)?;
+        let averages = self.averages(&books, &mut || true)?;
+        Averages::resume(books.ledger, averages)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Opens a file and reads its header; its values only once the books have been accepted.
 
-use super::document::{self, Document, Stored};
+use super::document::{self, Document};
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
 use super::ready;
@@ -8,7 +8,6 @@ use super::write::{PIECE, Watch};
 use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error::Error;
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ pub struct Opened {
     pub path: PathBuf,
     file: BufReader<File>,
     /// The tensors as they lie in the file.
-    entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
     pub document: Document,
 }
 
@@ -40,31 +39,25 @@ impl Opened {
         self.document.horizon == horizon && self.document.is_of_save(&first.document)
     }
 
-    /// What there is under each name.
-    pub fn stored(&self) -> Stored {
-        self.entries.iter().map(|entry| (entry.name.clone(), entry.descriptor.clone())).collect()
-    }
-
-    /// Reads the values, in the order of the names, each in the dtype given.
-    pub fn values(mut self, names: &[String], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
-        let places: HashMap<_, _> = names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect();
-        let mut values: Vec<Option<Buffer>> = vec![None; names.len()];
-        // The books have been compared with the header, which names every tensor once.
-        let wanted = |entry: &Entry| {
-            let place = places[&entry.name[..]];
-            (place, dtypes[place])
-        };
+    /// The values of tensors at these places, each in the dtype given.
+    pub fn values(mut self, places: &[usize], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
+        let mut wanted = vec![None; self.entries.len()];
+        for (tensor, (&place, &dtype)) in places.iter().zip(dtypes).enumerate() {
+            wanted[place] = Some((tensor, dtype));
+        }
+        let wanted = wanted.into_iter().map(|wanted| wanted.expect("the books have every tensor of the file"));
+        let wanted: Vec<_> = wanted.collect();
+        let mut values: Vec<Option<Buffer>> = vec![None; places.len()];
         let tensors: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.clone()).collect();
         // What is widened is in memory twice, so that nothing is made ahead of it.
-        let widens = self.entries.iter().any(|entry| wanted(entry).1 != entry.descriptor.dtype);
+        let widens = tensors.iter().zip(&wanted).any(|(tensor, &(_, dtype))| tensor.dtype != dtype);
         ready::ahead(if widens { &[] } else { &tensors }, |mut ready| {
-            for entry in &self.entries {
+            for (entry, &(tensor, dtype)) in self.entries.iter().zip(&wanted) {
                 let buffer = ready.next().unwrap_or_else(|| Buffer::zeroed(entry.descriptor.clone()))?;
                 let buffer = fill(buffer, entry, &mut self.file, watch)?;
-                let (place, dtype) = wanted(entry);
-                values[place] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
+                values[tensor] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
             }
-            Ok(values.into_iter().map(|buffer| buffer.expect("every name was compared with the header")).collect())
+            Ok(values.into_iter().map(|buffer| buffer.expect("each is at a place of its own")).collect())
         })
     }
 }

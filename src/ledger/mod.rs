@@ -16,10 +16,10 @@ pub use counters::Counters;
 use crate::descriptor::{Descriptor, Spec};
 use crate::dtype::{Class, DType, ShadowDType};
 use crate::error::{Error, Result};
+use crate::names;
 use crate::nonfinite::{NonFinite, Report};
 use crate::notice::Notice;
 use crate::schedule::{Schedule, compound_alpha, log_decay, share, warmup_alpha};
-use std::collections::HashSet;
 
 /// What a call has to do, as [`Ledger::plan`] says, and what [`Ledger::commit`] counts.
 #[derive(Debug)]
@@ -92,10 +92,7 @@ impl Ledger {
         if names.is_empty() {
             return Err(Error::config("params", "none", "one tensor or more"));
         }
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.iter().find(|&name| !seen.insert(name)) {
-            return Err(Error::config("params", format_args!("\"{twice}\" twice"), "tensors of different names"));
-        }
+        names::check_different(&names)?;
         let Config { schedules, start, every, shadow_dtype, nonfinite } = config;
         let dtypes = names.iter().zip(&descriptors).map(|(name, d)| shadow_dtype.of(d.dtype, name));
         let dtypes = dtypes.collect::<Result<Vec<_>>>()?;

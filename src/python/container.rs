@@ -4,8 +4,9 @@ use super::arguments;
 use super::array::{Role, Tensor};
 use super::backend::PythonModel;
 use crate::ema::EMA;
-use crate::error::{Error, check_names};
+use crate::error::Error;
 use crate::ledger::Ledger;
+use crate::names;
 use numpy::PyUntypedArray;
 use numpy::npyffi::{NpyTypes, get_type_object};
 use pyo3::ffi::{PyDict_Next, PyList_GetItem, PyObject, PyTuple_GetItem};
@@ -75,7 +76,7 @@ impl Container {
         if kind == Kind::Sequence {
             let names = self.names.iter().map(|name| text(name.bind(py))).collect::<PyResult<Vec<_>>>()?;
             let indices: Vec<String> = (0..length(container)?).map(|index| index.to_string()).collect();
-            check_names(names.iter(), &indices)?;
+            names::check(names.iter(), &indices)?;
             if names != indices {
                 let valid = "a dict, as the names \"0\", \"1\", ... are averaged in another order";
                 return Err(Error::config("params", "a list or tuple", valid).into());

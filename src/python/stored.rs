@@ -4,14 +4,13 @@ use super::arguments::shown;
 use super::array::{Role, Tensor, Unfit};
 use super::container::Held;
 use super::snapshot::snapshot;
-use crate::checkpoint::{Document, Problem, Stored, check_set, check_ties, ledger, read_document, write_document};
+use crate::checkpoint::{Document, Entry, Problem, books, check_set, check_ties, read_document, write_document};
 use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use std::collections::HashMap;
 use std::path::Path;
 
 const BOOKS: &str = "shrew_ema";
@@ -69,18 +68,19 @@ pub fn read(state_dict: &Bound<'_, PyAny>, names: Option<&[String]>) -> PyResult
     for column in &mut arrays {
         column.read(state_dict.py())?;
     }
-    let stored: Vec<Stored> = arrays.iter().map(Column::stored).collect();
+    let stored: Vec<_> = arrays.iter().map(Column::stored).collect();
+    let (documents, stored): (Vec<_>, Vec<_>) =
+        documents.iter().zip(&stored).map(|(document, stored)| (document, &stored[..])).unzip();
     let in_column = |(_, problem)| at(problem);
-    let books = ledger(&documents.iter().collect::<Vec<_>>(), &stored, names).map_err(in_column)?;
-    let mut averages = Vec::with_capacity(books.names().len() * arrays.len());
-    let places: Vec<HashMap<&str, usize>> = arrays.iter().map(Column::places).collect();
-    for name in books.names() {
-        for (column, places) in arrays.iter().zip(&places) {
-            averages.push(column.value(places[&name[..]])?);
+    let books = books(&documents, &stored, names).map_err(in_column)?;
+    let mut averages = Vec::with_capacity(stored.len() * books.ledger.names().len());
+    for index in 0..books.ledger.names().len() {
+        for (column, places) in arrays.iter().zip(&books.places) {
+            averages.push(column.value(places[index])?);
         }
     }
-    check_ties(&books, &averages).map_err(in_column)?;
-    Ok((books, averages))
+    check_ties(&books.ledger, &averages).map_err(in_column)?;
+    Ok((books.ledger, averages))
 }
 
 fn at(problem: Problem) -> Error {
@@ -150,13 +150,10 @@ impl Column {
         Ok(())
     }
 
-    fn stored(&self) -> Stored {
+    fn stored(&self) -> Vec<Entry> {
         let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype, tensor.shape()));
-        self.names.iter().cloned().zip(described).collect()
-    }
-
-    fn places(&self) -> HashMap<&str, usize> {
-        self.names.iter().enumerate().map(|(place, name)| (&name[..], place)).collect()
+        let each = self.names.iter().cloned().zip(described);
+        each.map(|(name, descriptor)| Entry { name, descriptor }).collect()
     }
 
     fn value(&self, place: usize) -> Result<Buffer, Error> {

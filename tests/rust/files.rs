@@ -184,6 +184,8 @@ fn other_parameters_are_refused_by_name() {
     assert_eq!(shape.to_string(), "parameter \"wide\" has shape (3, 2), expected (2, 3)");
     let dtype = refused(&|named| named[0].1 = share(ArrayD::<f32>::zeros(IxDyn(&[2, 3]))).into());
     assert_eq!(dtype.to_string(), "parameter \"wide\" is float32, expected float64");
+    let twice = refused(&|named| named.push(named[0].clone()));
+    assert_eq!(twice.to_string(), "params must be tensors of different names, got \"wide\" twice");
 }
 
 #[test]

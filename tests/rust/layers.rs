@@ -14,6 +14,7 @@ mod tokens;
 /// Every room (a file or folder of `src/`) and the rooms that it may name, which all stand above it in this table.
 const ROOMS: &[(&str, &str)] = &[
     ("error", ""),
+    ("names", "error"),
     ("hex", ""),
     ("dtype", "error"),
     ("descriptor", "dtype error"),
@@ -22,14 +23,20 @@ const ROOMS: &[(&str, &str)] = &[
     ("schedule", "hex error"),
     ("kernel", "nonfinite descriptor dtype error"),
     ("engine", "kernel nonfinite descriptor dtype error"),
-    ("ledger", "schedule notice nonfinite descriptor dtype error"),
+    ("ledger", "schedule notice nonfinite descriptor dtype names error"),
     ("averages", "ledger engine kernel schedule notice nonfinite descriptor dtype error"),
     ("backend", "engine kernel nonfinite descriptor dtype error"),
     ("ema", "backend ledger engine kernel schedule notice nonfinite descriptor dtype error"),
     ("shrew", "ema backend error"),
-    ("checkpoint", "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype hex error"),
-    ("burn", "checkpoint averages ledger engine kernel notice dtype error"),
-    ("python", "checkpoint ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype error"),
+    (
+        "checkpoint",
+        "ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype hex names error",
+    ),
+    ("burn", "checkpoint averages ledger engine kernel notice dtype names error"),
+    (
+        "python",
+        "checkpoint ema backend averages ledger engine kernel schedule notice nonfinite descriptor dtype names error",
+    ),
 ];
 
 /// The index, `lib.rs`: it declares and re-exports every room, and no room may name what is only there.

@@ -87,18 +87,18 @@ impl PyEma {
         let known = params.map(Container::new).transpose()?;
         let opened = py.detach(|| Checkpoint::open(&path))?;
         let opened = if resume { opened } else { opened.accept_rounded() };
-        let ledger = opened.ledger(known.as_ref().map(|(_, names)| &names[..]))?;
+        let books = opened.books(known.as_ref().map(|(_, names)| &names[..]))?;
         let container = match (known, params) {
             (Some((container, _)), Some(params)) => {
-                container.check(params, &ledger)?;
+                container.check(params, &books.ledger)?;
                 container
             }
-            _ => Container::of_names(py, ledger.names()),
+            _ => Container::of_names(py, books.ledger.names()),
         };
         let mut signals = Signals::new();
-        let averages = py.detach(|| opened.averages(&ledger, &mut || signals.go_on()));
+        let averages = py.detach(|| opened.averages(&books, &mut || signals.go_on()));
         let averages = signals.or(averages)?;
-        Self::resumed(py, ledger, averages, container, params.map(|params| params.clone().unbind()))
+        Self::resumed(py, books.ledger, averages, container, params.map(|params| params.clone().unbind()))
     }
 
     /// Bind the EMA to other parameters of the same names, dtypes and shapes: the arrays of `params` are averaged and
