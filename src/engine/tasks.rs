@@ -230,21 +230,21 @@ fn divide<T: Element>(
 pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, store: Store, grain: usize) {
     let dtype = into.as_view().dtype();
     assert_eq!(into.as_view().elements(), from.elements(), "source and target differ in length");
-    // What goes through the stack is to stay in the caches.
-    let store = if into.as_view().is_direct() { store } else { Store::Cached };
+    // What goes through the stack is to stay in the caches until it is put in its place.
+    let produced = if into.as_view().is_direct() { store } else { Store::Cached };
     let grain = coarse(grain, &into.as_view());
     if dtype == from.dtype() {
-        dispatch!(word dtype => W => spread(into.part(), from.as_slice::<W>(), grain, &|start, into: &mut [W]| {
-            let mut copies = Copies::new(store);
+        dispatch!(word dtype => W => spread(into.part(), from.as_slice::<W>(), store, grain, &|start, into: &mut [W]| {
+            let mut copies = Copies::new(produced);
             from.pieces(start..start + into.len(), |at, values: &[W]| {
                 copies.copy(values, &mut into[at - start..][..values.len()]);
             });
         }));
     } else {
         dispatch!(average (from.dtype(), dtype) as (S, P) => {
-            spread(into.part(), from.as_slice::<S>(), grain, &|start, into: &mut [P]| {
+            spread(into.part(), from.as_slice::<S>(), store, grain, &|start, into: &mut [P]| {
                 from.pieces(start..start + into.len(), |at, averages: &[S]| {
-                    kernel::narrow(averages, &mut into[at - start..][..averages.len()], store);
+                    kernel::narrow(averages, &mut into[at - start..][..averages.len()], produced);
                 });
             });
         });
@@ -256,6 +256,7 @@ pub fn assign(into: &mut ViewMut<'_>, from: &View<'_>, store: Store, grain: usiz
 fn spread<T: Element, F: Element>(
     part: Part<'_>,
     source: Option<&[F]>,
+    store: Store,
     grain: usize,
     produce: &(impl Fn(usize, &mut [T]) + Sync),
 ) {
@@ -263,14 +264,17 @@ fn spread<T: Element, F: Element>(
         None => part,
         Some(middle) => match part.split_at(middle) {
             Ok((left, right)) => {
-                rayon::join(|| spread(left, source, grain, produce), || spread(right, source, grain, produce));
+                rayon::join(
+                    || spread(left, source, store, grain, produce),
+                    || spread(right, source, store, grain, produce),
+                );
                 return;
             }
             Err(whole) => whole,
         },
     };
     let mut foresight = Foresight::new(part.range().start);
-    part.fill(|start, values| {
+    part.fill(store, |start, values| {
         if let (Some(later), Some(source)) = (foresight.after(start, values.len()), source) {
             ask_stretch(source, later, values.len());
         }

@@ -274,7 +274,7 @@ impl<S: Shadow, P: Param> Work for Narrow<'_, S, P> {
         }
         let mut buffer = Buffer::<P>::new();
         // A short block comes first, so that all others begin where a line of the caches does.
-        let mut next = first_line(into).min(into.len());
+        let mut next = first_line(into.as_ptr()).min(into.len());
         while !into.is_empty() {
             let (now, later) = averages.split_at(next);
             let (place, rest) = std::mem::take(&mut into).split_at_mut(next);

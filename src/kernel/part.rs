@@ -2,12 +2,12 @@
 
 use super::BLOCK;
 use super::layout::apart;
+use super::piece::{PIECE, Piece};
 use super::run;
+use super::stream::{Copies, Store};
 use super::view::{View, ViewMut};
-use super::walk::PIECE;
 use crate::dtype::Element;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A part of a tensor to write.
@@ -53,11 +53,12 @@ impl<'a> Part<'a> {
     }
 
     /// Calls `produce(start, values)` for piece after piece, in whatever order suits the memory, and writes what it puts
-    /// into `values`: the elements from number `start` on.
+    /// into `values`: the elements from number `start` on. What does not lie in one piece is stored as `store` says, where it
+    /// can be.
     ///
     /// # Panics
     /// Unless `T` is as wide as the dtype.
-    pub fn fill<T: Element>(self, mut produce: impl FnMut(usize, &mut [T])) {
+    pub fn fill<T: Element>(self, store: Store, mut produce: impl FnMut(usize, &mut [T])) {
         let Self { tensor, range, .. } = self;
         tensor.check_width::<T>();
         let data = tensor.data.cast::<T>().as_ptr();
@@ -70,18 +71,19 @@ impl<'a> Part<'a> {
             let slice = unsafe { std::slice::from_raw_parts_mut(data.add(range.start), range.len()) };
             return produce(range.start, slice);
         }
-        Self { tensor, range, memory: PhantomData }.fill_strided(produce);
+        Self { tensor, range, memory: PhantomData }.fill_strided(store, produce);
     }
 
     /// The same of a strided tensor; a call of its own, as that of [`View::pieces`] is.
     #[inline(never)]
-    fn fill_strided<T: Element>(self, mut produce: impl FnMut(usize, &mut [T])) {
+    fn fill_strided<T: Element>(self, store: Store, mut produce: impl FnMut(usize, &mut [T])) {
         let Self { tensor, range, .. } = self;
         let data = tensor.data.cast::<T>().as_ptr();
         let walk = tensor.walk(&range);
         let tiled = walk.tiled(&range);
-        let mut piece = [MaybeUninit::uninit(); PIECE];
-        let piece = zeroed(&mut piece[..PIECE.min(range.len())]);
+        let mut piece = Piece::new();
+        // No more than are asked for: to clear all of it would take longer than a small tensor does.
+        let piece = piece.zeroed(PIECE.min(range.len()));
         for range in [range.start..tiled.start, tiled.end..range.end] {
             if walk.plain() >= BLOCK {
                 let mut at = range.start;
@@ -104,18 +106,12 @@ impl<'a> Part<'a> {
                 });
             }
         }
-        walk.tiles(tiled, |tile| {
+        let mut copies = Copies::new(store);
+        walk.tiles(tiled, data, |tile| {
             let piece = &mut piece[..tile.elements()];
             tile.stretches(walk.unit, |start, part| produce(start, &mut piece[part]));
             // SAFETY: `tiles` gives only elements of the range, as above.
-            unsafe { tile.write(data, piece) };
+            unsafe { tile.write(data, piece, &mut copies) };
         });
     }
-}
-
-/// Zeros, no more than are asked for: a whole piece of them would take longer than a small tensor does.
-fn zeroed<T: Element>(piece: &mut [MaybeUninit<T>]) -> &mut [T] {
-    piece.fill(MaybeUninit::zeroed());
-    // SAFETY: all of them have just been written, and zero is a value of every element.
-    unsafe { std::slice::from_raw_parts_mut(piece.as_mut_ptr().cast(), piece.len()) }
 }

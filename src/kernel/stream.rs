@@ -14,8 +14,8 @@ pub enum Store {
 
 /// How many elements come before the first one that begins a line.
 #[inline(always)]
-pub(super) fn first_line<T: Element>(into: &[T]) -> usize {
-    let address = into.as_ptr().addr();
+pub(super) fn first_line<T: Element>(into: *const T) -> usize {
+    let address = into.addr();
     (address.next_multiple_of(LINE) - address) / size_of::<T>()
 }
 
@@ -32,6 +32,11 @@ impl Copies {
         Self { store }
     }
 
+    /// How they are stored.
+    pub(super) fn store(&self) -> Store {
+        self.store
+    }
+
     /// Copies one piece.
     ///
     /// # Panics
@@ -40,10 +45,13 @@ impl Copies {
         match self.store {
             Store::Cached => lines::<T, false>(from, into),
             Store::Streamed => {
-                let head = first_line(into).min(into.len());
+                let head = first_line(into.as_ptr()).min(into.len());
                 let (from_head, from) = from.split_at(head);
                 let (into_head, into) = into.split_at_mut(head);
-                into_head.copy_from_slice(from_head);
+                // A call of the C library for nothing takes long where pieces are short.
+                if head > 0 {
+                    into_head.copy_from_slice(from_head);
+                }
                 stream(from, into);
             }
         }
@@ -94,7 +102,9 @@ fn lines<T: Element, const PAST: bool>(from: &[T], into: &mut [T]) {
         }
     }
     let done = lines * each;
-    into[done..].copy_from_slice(&from[done..]);
+    if done < into.len() {
+        into[done..].copy_from_slice(&from[done..]);
+    }
 }
 
 /// Copies; there is no better way here.

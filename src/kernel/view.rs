@@ -2,15 +2,15 @@
 
 use super::BLOCK;
 use super::layout::{Layout, contiguous, fills, inside};
+use super::piece::{PIECE, Piece};
 use super::run;
-use super::walk::{PIECE, Walk};
+use super::walk::Walk;
 use crate::descriptor::{self, Descriptor};
 use crate::dtype::{DType, Element};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -206,7 +206,7 @@ impl<'a> View<'a> {
         let walk = self.walk(&range);
         let data = self.data.cast::<T>().as_ptr();
         let tiled = walk.tiled(&range);
-        let mut piece = [MaybeUninit::uninit(); PIECE];
+        let mut piece = Piece::new();
         for range in [range.start..tiled.start, tiled.end..range.end] {
             if walk.plain() >= BLOCK {
                 let mut at = range.start;
@@ -219,7 +219,7 @@ impl<'a> View<'a> {
                 continue;
             }
             for at in range.clone().step_by(PIECE) {
-                let mut places = &mut piece[..];
+                let mut places = &mut piece.places()[..];
                 walk.runs(at..range.end.min(at + PIECE), |offset, stride, count| {
                     let (now, rest) = std::mem::take(&mut places).split_at_mut(count);
                     places = rest;
@@ -227,14 +227,14 @@ impl<'a> View<'a> {
                     unsafe { run::read(data.wrapping_offset(offset), stride, now) };
                 });
                 // SAFETY: as many have been written as there are in the range.
-                visit(at, unsafe { written(&piece, PIECE.min(range.end - at)) });
+                visit(at, unsafe { piece.written(PIECE.min(range.end - at)) });
             }
         }
-        walk.tiles(tiled, |tile| {
+        walk.tiles(tiled, data, |tile| {
             // SAFETY: `tiles` gives only elements of this tensor, as above.
-            unsafe { tile.read(data, &mut piece) };
+            unsafe { tile.read(data, piece.places()) };
             // SAFETY: each element of the tile has been written.
-            let values = unsafe { written(&piece, tile.elements()) };
+            let values = unsafe { piece.written(tile.elements()) };
             tile.stretches(walk.unit, |start, part| visit(start, &values[part]));
         });
     }
@@ -264,13 +264,6 @@ impl<'a> View<'a> {
         assert!(range.start <= range.end && range.end <= self.elements, "elements outside the tensor");
         Walk::new(self.shape(), self.strides.unwrap_or(&[]))
     }
-}
-
-/// # Safety
-/// The first `count` of the piece must have been written.
-unsafe fn written<T>(piece: &[MaybeUninit<T>; PIECE], count: usize) -> &[T] {
-    // SAFETY: what has been written is a value of T, as the caller promises.
-    unsafe { std::slice::from_raw_parts(piece[..count].as_ptr().cast(), count) }
 }
 
 impl<'a, T: Element> From<&'a [T]> for View<'a> {

@@ -1,14 +1,12 @@
 //! The way through a strided tensor that its memory likes best: along the last axis, or in tiles where another is nearer.
 
-use super::ahead::{LINE, ask_line};
-use super::turn::{SIDE, turn};
+use super::ahead::LINE;
+use super::piece::PIECE;
+use super::stream::first_line;
+use super::tile::Tile;
 use crate::dtype::Element;
 use smallvec::SmallVec;
-use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// The most elements that are taken through the stack at a time.
-pub(super) const PIECE: usize = 8192;
 
 /// Columns of a tile, unless there are fewer. Each lies in lines of the caches of its own, and the longer its rows are, the
 /// more of these follow each other.
@@ -18,8 +16,8 @@ const COLUMNS: usize = 128;
 /// of it is another thread's.
 const ROWS: usize = PIECE / COLUMNS;
 
-/// How many columns come before those whose memory is asked for.
-const LATER: usize = 2 * SIDE;
+// A tile ends where a line of the caches does, whatever its elements are.
+const _: () = assert!(ROWS % LINE == 0);
 
 /// A strided tensor, with its axes as few as they can be.
 pub(super) struct Walk {
@@ -29,119 +27,6 @@ pub(super) struct Walk {
     near: Option<usize>,
     /// How many elements one step along it, or else along the last axis, goes over in logical order.
     pub unit: usize,
-}
-
-/// A block of rows and columns: the rows lie beside each other in memory, and the columns follow each other logically.
-pub(super) struct Tile<'a> {
-    /// The logical number of its first element.
-    pub at: usize,
-    /// Where that lies in memory.
-    pub offset: isize,
-    /// How many rows there are, and how far apart they are in memory.
-    pub rows: usize,
-    pub stride: isize,
-    /// Where the elements of a row lie after its first one.
-    pub columns: &'a [isize],
-}
-
-impl Tile<'_> {
-    /// How many elements it has.
-    pub fn elements(&self) -> usize {
-        self.rows * self.columns.len()
-    }
-
-    /// Copies the tile out of the tensor, row after row.
-    ///
-    /// # Safety
-    /// The elements of the tile must be readable and aligned at these places after `data`.
-    pub unsafe fn read<T: Element>(&self, data: *const T, piece: &mut [MaybeUninit<T>; PIECE]) {
-        let columns = self.columns.len();
-        let piece = piece[..self.elements()].as_mut_ptr().cast::<T>();
-        self.squares(
-            |row, column| {
-                self.ask(data, row, column);
-                // SAFETY: these are a square of the tile, whose columns follow each other in memory, and of the piece.
-                unsafe {
-                    let from = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
-                    turn(from, std::array::from_fn(|i| piece.add((row + i) * columns + column)));
-                }
-            },
-            |row, column| {
-                // SAFETY: this is an element of the tile, and of the piece.
-                unsafe { *piece.add(row * columns + column) = *data.offset(self.place(row, column)) };
-            },
-        );
-    }
-
-    /// Copies the tile into the tensor, from where its rows follow each other.
-    ///
-    /// # Safety
-    /// The elements of the tile must be writable and aligned at these places after `data`.
-    pub unsafe fn write<T: Element>(&self, data: *mut T, piece: &[T]) {
-        let columns = self.columns.len();
-        let piece = piece[..self.elements()].as_ptr();
-        self.squares(
-            |row, column| {
-                self.ask(data, row, column);
-                // SAFETY: as in `read`, the other way round.
-                unsafe {
-                    let into = std::array::from_fn(|i| data.offset(self.offset + self.columns[column + i]).add(row));
-                    turn(std::array::from_fn(|i| piece.add((row + i) * columns + column)), into);
-                }
-            },
-            |row, column| {
-                // SAFETY: as in `read`, the other way round.
-                unsafe { *data.offset(self.place(row, column)) = *piece.add(row * columns + column) };
-            },
-        );
-    }
-
-    /// Calls `square(row, column)` for the first of each square whose columns follow each other in memory, and
-    /// `single(row, column)` for what is in none. All rows of some columns come before the next columns: those may be such
-    /// powers of two apart that the nearest cache has room for a few of them only.
-    #[inline(always)]
-    fn squares(&self, mut square: impl FnMut(usize, usize), mut single: impl FnMut(usize, usize)) {
-        let whole = |count: usize| if self.stride == 1 { count / SIDE * SIDE } else { 0 };
-        let (rows, columns) = (whole(self.rows), whole(self.columns.len()));
-        for column in (0..columns).step_by(SIDE) {
-            for row in (0..rows).step_by(SIDE) {
-                square(row, column);
-            }
-        }
-        for column in 0..self.columns.len() {
-            for row in if column < columns { rows } else { 0 }..self.rows {
-                single(row, column);
-            }
-        }
-    }
-
-    /// Asks for the line that a square of later columns needs, at the first square that needs a line: the processor can't
-    /// guess where a column lies.
-    #[inline(always)]
-    fn ask<T>(&self, data: *const T, row: usize, column: usize) {
-        if row % (LINE / size_of::<T>()) == 0 {
-            for &place in self.columns.iter().skip(column + LATER).take(SIDE) {
-                ask_line(data.wrapping_offset(self.offset + place).wrapping_add(row));
-            }
-        }
-    }
-
-    /// Where an element lies.
-    fn place(&self, row: usize, column: usize) -> isize {
-        self.offset + self.columns[column] + row as isize * self.stride
-    }
-
-    /// Calls `visit(start, part)` for each row: the logical number of its first element, and its elements' numbers in the
-    /// tile. Rows that follow each other logically, as `unit` columns do, are taken as one.
-    pub fn stretches(&self, unit: usize, mut visit: impl FnMut(usize, Range<usize>)) {
-        let columns = self.columns.len();
-        if columns == unit {
-            return visit(self.at, 0..self.elements());
-        }
-        for row in 0..self.rows {
-            visit(self.at + row * unit, row * columns..(row + 1) * columns);
-        }
-    }
 }
 
 impl Walk {
@@ -194,8 +79,9 @@ impl Walk {
         runs(&self.axes, range, visit);
     }
 
-    /// Calls `visit` for each tile in a range that [`Walk::tiled`] gave.
-    pub fn tiles(&self, range: Range<usize>, mut visit: impl FnMut(Tile<'_>)) {
+    /// Calls `visit` for each tile in a range that [`Walk::tiled`] gave, of a tensor that begins at `data`. Where one tile ends
+    /// and the next one begins, so does a line of the caches, if columns follow each other in memory.
+    pub fn tiles<T: Element>(&self, range: Range<usize>, data: *const T, mut visit: impl FnMut(Tile<'_>)) {
         let Some(near) = self.near else { return };
         let (unit, (extent, stride)) = (self.unit, self.axes[near]);
         let (outer, inner) = (&self.axes[..near], &self.axes[near + 1..]);
@@ -209,11 +95,15 @@ impl Walk {
                 }
             });
             // Of few columns more rows, as the nearest cache has room for all their lines.
-            let most = PIECE / columns.len();
+            let most = PIECE / columns.len() / LINE * LINE;
             let (mut row, end) = (range.start / unit, range.end / unit);
             while row < end {
-                let rows = most.min(end - row).min(extent - row % extent);
+                let left = (end - row).min(extent - row % extent);
                 let offset = place(outer, row / extent) + (row % extent) as isize * stride;
+                let rows = match first_line(data.wrapping_offset(offset + columns[0])) {
+                    lead @ 1.. if stride == 1 && most < left => lead,
+                    _ => most.min(left),
+                };
                 visit(Tile { at: row * unit + first, offset, rows, stride, columns });
                 row += rows;
             }
@@ -263,7 +153,10 @@ fn runs(axes: &[(usize, isize)], range: Range<usize>, mut visit: impl FnMut(isiz
 
 #[cfg(test)]
 mod tests {
-    use super::ROWS;
+    use super::{ROWS, Walk};
+    use crate::dtype::Element;
+    use crate::kernel::Store;
+    use crate::kernel::ahead::LINE;
     use crate::kernel::view::{View, ViewMut};
 
     /// Where each element lies, in logical order, the slow and obvious way.
@@ -304,6 +197,9 @@ mod tests {
         (0, 8 * 300 * 2, &[8, 300], &[600, 2]),
         (0, 8 * 600, &[8, 300], &[600, 1]),
         (70 * 130 - 1, 70 * 130, &[70, 130], &[-1, -70]),
+        // With columns that all begin at the same place in a line, or each at another one.
+        (7, 160 * 131 + 7, &[150, 131], &[1, 160]),
+        (0, 150 * 131, &[150, 131], &[1, 150]),
     ];
 
     fn check((first, length, shape, strides): Case, ranges: impl Iterator<Item = (usize, usize)>) {
@@ -316,15 +212,17 @@ mod tests {
             view.gather(start, &mut out);
             assert_eq!(out, expected[start..end], "{shape:?} {strides:?} {start}..{end}");
 
-            let mut written = vec![u16::MAX; length];
-            let mut target = ViewMut::strided(&mut written, first, shape, strides).unwrap();
-            // One of the cases has elements that share memory.
-            let Ok((_, rest)) = target.part().split_at(start) else { continue };
-            let (part, _) = rest.split_at(end).unwrap();
-            part.fill(|at, values: &mut [u16]| values.copy_from_slice(&expected[at..][..values.len()]));
-            let mut expected = vec![u16::MAX; length];
-            places[start..end].iter().for_each(|&at| expected[at] = memory[at]);
-            assert_eq!(written, expected, "{shape:?} {strides:?} {start}..{end}");
+            let mut outcome = vec![u16::MAX; length];
+            places[start..end].iter().for_each(|&at| outcome[at] = memory[at]);
+            for store in [Store::Cached, Store::Streamed] {
+                let mut written = vec![u16::MAX; length];
+                let mut target = ViewMut::strided(&mut written, first, shape, strides).unwrap();
+                // One of the cases has elements that share memory.
+                let Ok((_, rest)) = target.part().split_at(start) else { continue };
+                let (part, _) = rest.split_at(end).unwrap();
+                part.fill(store, |at, values: &mut [u16]| values.copy_from_slice(&expected[at..][..values.len()]));
+                assert_eq!(written, outcome, "{shape:?} {strides:?} {start}..{end} {store:?}");
+            }
         }
     }
 
@@ -344,6 +242,45 @@ mod tests {
                 case,
                 [(0, n), (1, n), (0, n - 1), (130, 2300), (777, n - 99), (n / 2, n / 2 + 1), (5, 5)].into_iter(),
             );
+        }
+    }
+
+    #[test]
+    fn every_width_is_written_through_tiles() {
+        fn check<T: Element + PartialEq>(value: impl Fn(usize) -> T) {
+            let (shape, strides, length) = ([150, 131], [1, 170], 131 * 170);
+            let (source, places) = ((0..length).map(value).collect::<Vec<_>>(), places(0, &shape, &strides));
+            let mut expected = vec![T::zeroed(); length];
+            places.iter().for_each(|&at| expected[at] = source[at]);
+            for store in [Store::Cached, Store::Streamed] {
+                let mut written = vec![T::zeroed(); length];
+                let mut target = ViewMut::strided(&mut written, 0, &shape, &strides).unwrap();
+                let next = |values: &mut [T], at: usize| {
+                    values.iter_mut().zip(&places[at..]).for_each(|(value, &at)| *value = source[at]);
+                };
+                target.part().fill(store, |at, values| next(values, at));
+                assert!(written == expected, "{} {store:?}", T::DTYPE);
+            }
+        }
+        check(|at| at as u8);
+        check(|at| at as u16);
+        check(|at| at as u32);
+        check(|at| at as u64);
+    }
+
+    #[test]
+    fn tiles_part_where_lines_do() {
+        let memory = vec![0_u32; 400 * 300];
+        let walk = Walk::new(&[400, 300], &[1, 400]);
+        for first in 0..LINE / size_of::<u32>() {
+            let data = memory[first..].as_ptr();
+            let mut rows = Vec::new();
+            walk.tiles(0..200 * 300, data, |tile| {
+                let begin = data.wrapping_offset(tile.offset).addr();
+                assert!(begin % LINE == 0 || tile.at < walk.unit, "a tile begins within a line");
+                rows.push(tile.rows);
+            });
+            assert_eq!(rows.iter().sum::<usize>(), 200 * 300_usize.div_ceil(super::COLUMNS));
         }
     }
 
