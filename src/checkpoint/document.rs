@@ -111,6 +111,10 @@ pub fn read(text: &str) -> Result<Document> {
     struct Version {
         version: u64,
     }
+    // A list of its values in order would be taken for a document.
+    if text.trim_start().starts_with('[') {
+        return Err(damaged("a list, where an object is expected"));
+    }
     let document = serde_json::from_str(text);
     let version = match &document {
         Ok(Document { version, .. }) => Ok(*version),
@@ -254,12 +258,14 @@ fn resumed(ledger: &mut Ledger, documents: &[&Document]) -> Result<()> {
 
 /// The tensors in another order.
 fn arranged<'t>(tensors: &'t [Tensor], names: Option<&[String]>) -> Result<Vec<&'t Tensor>> {
-    let Some(names) = names else { return Ok(tensors.iter().collect()) };
     let own = tensors.iter().map(|(name, _)| name);
-    names::check_different(names)?;
-    names::check(own.clone(), names)?;
     if let Some(name) = names::repeated(own.clone()) {
         return Err(damaged(format_args!("\"{name}\" is there twice")));
+    }
+    let Some(names) = names else { return Ok(tensors.iter().collect()) };
+    names::check(own.clone(), names)?;
+    if names.len() != tensors.len() {
+        names::check_different(names)?;
     }
     let mut index = Index::new(own.map(String::as_str));
     Ok(names.iter().map(|name| &tensors[index.find(name).expect("the names are the same")]).collect())

@@ -138,7 +138,7 @@ pub fn read(from: &mut impl Read, length: u64) -> Result<Header> {
             tensors.data_len()
         ));
     }
-    let Some(document) = metadata.and_then(|mut metadata| metadata.0.remove(DOCUMENT)) else {
+    let Some(document) = metadata.flatten().and_then(|mut metadata| metadata.0.remove(DOCUMENT)) else {
         return content("was written by another program: it has no bookkeeping of an EMA");
     };
     let found = checksum_place(text).and_then(|place| text.get(place));
@@ -189,7 +189,8 @@ fn twice(key: &str) -> String {
 /// come.
 #[derive(Default)]
 struct Listed {
-    metadata: Option<Object<Texts>>,
+    /// None where there is none; for the format, nothing is metadata too.
+    metadata: Option<Option<Object<Texts>>>,
     tensors: Vec<(String, TensorInfo)>,
 }
 

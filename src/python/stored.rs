@@ -9,6 +9,7 @@ use crate::descriptor::Descriptor;
 use crate::engine::Buffer;
 use crate::error::Error;
 use crate::ledger::Ledger;
+use crate::names;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::path::Path;
@@ -134,6 +135,10 @@ impl Column {
             };
             all.names.push(name);
             all.held.push(value.unbind());
+        }
+        // A dict may tell apart what is one name: texts of a class that compares them in its own way.
+        if let Some(name) = names::repeated(all.names.iter()) {
+            return Err(at(Problem::Content(format!("has an average \"{name}\" twice"))).into());
         }
         for (object, name) in all.held.iter_mut().zip(&all.names) {
             let mut tensor = Tensor::default();

@@ -36,6 +36,12 @@ def trajectories() -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder not called after the test, as pytest's own is: messages name files, and are searched for words."""
+    return tmp_path_factory.mktemp("0")
+
+
+@pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder for files by the hundred."""
     with TemporaryDirectory(dir=MEMORY) as name:

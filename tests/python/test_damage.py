@@ -81,8 +81,11 @@ def test_a_header_longer_than_the_file_or_than_anybody_reads(made: Handmade, par
         refused(written(tmp_path, made.file(length)), params)
 
 
+NOTHING = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+
 DUPLICATES: dict[str, Callable[[str], str]] = {
     "a tensor": lambda text: text[:-1].rstrip("} ") + '},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[16,40]}}',
+    "a tensor without elements": lambda text: text.replace('"w":', f'"e":{NOTHING},"\\u0065":{NOTHING},"w":', 1),
     "the metadata": lambda text: text.replace('{"__metadata__"', '{"__metadata__":{"a":"b"},"__metadata__"', 1),
     "the books": lambda text: text.replace('"shrew_ema":', '"shrew_ema":"{}","shrew_ema":', 1),
     "a key of the metadata": lambda text: text.replace('"format":', '"format":"np","format":', 1),
@@ -146,6 +149,7 @@ HEADERS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "offsets of three": (tensor("w", data_offsets=[16, 40, 41]), "damaged"),
     "a tensor that is a list": (lambda header: header.update(w=[]), "damaged"),
     "a tensor that is null": (lambda header: header.update(w=None), "damaged"),
+    "metadata that is null": (lambda header: header.update(__metadata__=None), "another program"),
     "metadata that is text": (lambda header: header.update(__metadata__="books"), "damaged"),
     "metadata of numbers": (lambda header: header["__metadata__"].update(shrew_ema=1), "damaged"),
 }

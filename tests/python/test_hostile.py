@@ -85,6 +85,7 @@ BOOKS: dict[str, tuple[Edit, str]] = {
     "a tensor fewer": (lambda document: document["tensors"].pop(0), ""),
     "a tensor more": (lambda document: document["tensors"].append(["x", "float32"]), ""),
     "a tensor twice": (lambda document: document["tensors"].append(["w", "float32"]), '"w"'),
+    "a tensor in the place of another": (lambda document: document["tensors"].__setitem__(1, ["w", "float32"]), '"w"'),
     "a tensor of three": (lambda document: document["tensors"].append(["w", "float32", "x"]), "damaged"),
     "an unknown dtype": (lambda document: document["tensors"][0].__setitem__(1, "float8"), "float8"),
     "another dtype": (lambda document: document["tensors"][0].__setitem__(1, "int32"), ""),
@@ -134,6 +135,35 @@ def test_books_that_say_what_can_not_be_are_refused(case: str, ema: EMA, params:
         with pytest.raises(error) as caught:
             ema.load_state_dict(spoilt(ema, edit))
         assert saying in str(caught.value)
+
+
+def test_books_that_are_a_list_are_refused(ema: EMA, params: Params, tmp_path: Path) -> None:
+    made = Handmade.saved(ema, tmp_path)
+    books = json.dumps(list(made.document().values()))
+    path = tmp_path / "ema.safetensors"
+    path.write_bytes(made.with_document_text(f" {books}").file())
+    with pytest.raises(CheckpointError, match="a list, where an object is expected"):
+        EMA.load(path, params)
+    state = ema.state_dict() | {"shrew_ema": [books]}
+    with unchanged(ema, params), pytest.raises(CheckpointError, match="a list, where an object is expected"):
+        ema.load_state_dict(state)
+
+
+def test_a_name_that_a_dict_takes_for_two_is_refused(ema: EMA, params: Params) -> None:
+    class Apart(str):
+        """A text that is like no other."""
+
+        __slots__ = ()
+        __hash__ = object.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    state = ema.state_dict()
+    (averages,) = state["averages"]
+    averages[Apart("w")] = averages["w"]
+    with unchanged(ema, params), pytest.raises(CheckpointError, match='has an average "w" twice'):
+        ema.load_state_dict(state)
 
 
 def test_ties_that_overlap_or_differ_are_refused(tmp_path: Path) -> None:
