@@ -11,10 +11,10 @@
 
 mod atomic;
 mod document;
+mod fill;
 mod header;
 mod problem;
 mod read;
-mod ready;
 mod set;
 mod write;
 

@@ -1,22 +1,24 @@
 //! Opens a file and reads its header; its values only once the books have been accepted.
 
 use super::document::{self, Document};
+use super::fill;
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
-use super::ready;
-use super::write::{PIECE, Watch};
+use super::write::Watch;
 use crate::dtype::DType;
 use crate::engine::Buffer;
-use crate::error::Error;
+use crate::error;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 /// A file whose header was read.
 #[derive(Debug)]
 pub struct Opened {
     pub path: PathBuf,
-    file: BufReader<File>,
+    file: File,
+    /// Where their values begin.
+    start: u64,
     /// The tensors as they lie in the file.
     pub entries: Vec<Entry>,
     pub document: Document,
@@ -30,7 +32,14 @@ pub fn open(path: &Path) -> Result<Opened> {
     let length = file.metadata()?.len();
     let mut file = BufReader::with_capacity(1 << 20, file);
     let header = header::read(&mut file, length).map_err(cut_short)?;
-    Ok(Opened { path: path.to_owned(), file, entries: header.entries, document: document::read(&header.document)? })
+    let start = file.stream_position()?;
+    Ok(Opened {
+        path: path.to_owned(),
+        file: file.into_inner(),
+        start,
+        entries: header.entries,
+        document: document::read(&header.document)?,
+    })
 }
 
 impl Opened {
@@ -40,40 +49,23 @@ impl Opened {
     }
 
     /// The values of tensors at these places, each in the dtype given.
-    pub fn values(mut self, places: &[usize], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
-        let mut wanted = vec![None; self.entries.len()];
-        for (tensor, (&place, &dtype)) in places.iter().zip(dtypes).enumerate() {
-            wanted[place] = Some((tensor, dtype));
-        }
-        let wanted = wanted.into_iter().map(|wanted| wanted.expect("the books have every tensor of the file"));
-        let wanted: Vec<_> = wanted.collect();
-        let mut values: Vec<Option<Buffer>> = vec![None; places.len()];
-        let tensors: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.clone()).collect();
-        // What is widened is in memory twice, so that nothing is made ahead of it.
-        let widens = tensors.iter().zip(&wanted).any(|(tensor, &(_, dtype))| tensor.dtype != dtype);
-        ready::ahead(if widens { &[] } else { &tensors }, |mut ready| {
-            for (entry, &(tensor, dtype)) in self.entries.iter().zip(&wanted) {
-                let buffer = ready.next().unwrap_or_else(|| Buffer::zeroed(entry.descriptor.clone()))?;
-                let buffer = fill(buffer, entry, &mut self.file, watch)?;
-                values[tensor] = Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? });
+    pub fn values(self, places: &[usize], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
+        let made = self.entries.iter().map(|entry| Buffer::zeroed(entry.descriptor.clone()));
+        let mut stored = made.collect::<error::Result<Vec<_>>>()?;
+        fill::fill(&self.file, self.start, stored.iter_mut().map(Buffer::as_mut_bytes), watch).map_err(cut_short)?;
+        for (buffer, entry) in stored.iter().zip(&self.entries) {
+            if buffer.has_odd_bools() {
+                let name = &entry.name;
+                return content(format_args!("has a tensor \"{name}\" of bools that are neither true nor false"));
             }
-            Ok(values.into_iter().map(|buffer| buffer.expect("each is at a place of its own")).collect())
-        })
-    }
-}
-
-/// Reads the values of a tensor, which come next in the file.
-fn fill(mut buffer: Buffer, entry: &Entry, file: &mut impl Read, watch: Watch<'_>) -> Result<Buffer> {
-    for piece in buffer.as_mut_bytes().chunks_mut(PIECE) {
-        if !watch() {
-            return Err(Error::Interrupted { call: "load" }.into());
         }
-        file.read_exact(piece).map_err(|error| cut_short(error.into()))?;
+        let mut stored: Vec<_> = stored.into_iter().map(Some).collect();
+        let mut value = |(&place, &dtype): (&usize, &DType)| {
+            let buffer = stored[place].take().expect("each tensor has a place of its own");
+            Ok(if buffer.descriptor().dtype == dtype { buffer } else { buffer.widened(dtype)? })
+        };
+        places.iter().zip(dtypes).map(&mut value).collect()
     }
-    if buffer.has_odd_bools() {
-        return content(format_args!("has a tensor \"{}\" of bools that are neither true nor false", entry.name));
-    }
-    Ok(buffer)
 }
 
 /// A file that ends before its header says is not one that the system can't read.

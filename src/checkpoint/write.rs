@@ -15,8 +15,8 @@ use std::path::PathBuf;
 /// What stands by a long call and says whether it may go on.
 pub type Watch<'w> = &'w mut dyn FnMut() -> bool;
 
-/// Bytes written or read between two looks at the watch.
-pub const PIECE: usize = 16 << 20;
+/// Bytes written between two looks at the watch.
+const PIECE: usize = 16 << 20;
 
 /// Writes a horizon into a draft of `target`, and brings it to the disk.
 pub fn draft(

@@ -8,9 +8,6 @@ use crate::kernel::view::View;
 use crate::kernel::{self, Store};
 use triomphe::Arc;
 
-/// Bytes that the system gives at a time, or more.
-const PAGE: usize = 4096;
-
 /// A tensor of our own, contiguous in logical order.
 ///
 /// A clone shares the memory and never changes: whoever writes next writes into new memory. Equal is what has one dtype, one
@@ -51,16 +48,6 @@ impl Buffer {
         assert!(first + words(elements, dtype.size()) <= memory.as_slice().len(), "more than the memory has");
         let first = u32::try_from(first).expect("not far into it");
         Self { words: memory.clone(), first, dtype, elements, shape: shape.clone() }
-    }
-
-    /// The same, of memory that the system has given already: mostly it does so only where that is first written.
-    ///
-    /// # Errors
-    /// [`Error::Memory`] if there is not enough.
-    pub(crate) fn zeroed_now(descriptor: Descriptor) -> Result<Self> {
-        let mut buffer = Self::zeroed(descriptor)?;
-        buffer.as_mut_bytes().iter_mut().step_by(PAGE).for_each(|byte| *byte = 0);
-        Ok(buffer)
     }
 
     /// A tensor with the values of another, bit for bit.
