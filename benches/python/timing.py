@@ -11,8 +11,9 @@ from time import perf_counter, perf_counter_ns, sleep
 
 # torch's OpenMP helper spins on its core for some milliseconds after a call, and whoever comes next has one core less.
 PAUSE = 0.008
-# A sample is at least so long, or the clock and the loop around the call would show in it.
-SAMPLE = 200e-6
+# A sample is at least so long. After a pause everything is slow at first, even an empty function takes 16 µs instead of
+# 50 ns, and a short sample is of the machine that wakes up rather than of what is called. Rows of first calls show that.
+SAMPLE = 2e-3
 # Samples that are not counted come first: caches, page tables and the threads of either side are in use after them.
 WARM_UP = 3
 FEWEST, MOST = 5, 201
@@ -32,11 +33,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two calls of a row, and the bytes that ours has to move through memory, where that is its limit."""
+    """The two calls of a row, and the bytes that ours has to move through memory, where that is its limit.
+
+    A sample has as many calls as make it long enough, or one, where the `first` call after the pause is the question.
+    """
 
     ours: Side
     theirs: Side
     traffic: int | None = None
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def loops(*sides: Side) -> int:
 def compare(pair: Pair, seconds: float) -> Result:
     """Pairs of samples for so many seconds, and half as long without the pause."""
     with undisturbed():
-        calls = loops(pair.ours, pair.theirs)
+        calls = 1 if pair.first else loops(pair.ours, pair.theirs)
         paused = _pairs(pair, calls, PAUSE, seconds)
         unpaused = _pairs(pair, calls, 0, seconds / 2)
     return of_pairs(paused, unpaused=median(ours / theirs for ours, theirs in unpaused), traffic=pair.traffic)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -126,17 +127,27 @@ def against_walk(shapes: Shapes) -> Pair:
     return Pair(Side(ema.update), Side(lambda: deque(params.items(), maxlen=0)))
 
 
+def first(shapes: Shapes) -> Pair:
+    """One update after each pause, when hardly anything is in a cache and the processor wakes up."""
+    return replace(against_torch(shapes), first=True)
+
+
+MANY_SMALL = (("1000 tensors of 16", models.equal(1000, 16)), ("10,000 tensors of 16", models.equal(10_000, 16)))
+
 CASES = [
     _row("ViT-B", 1.00, VIT),
     paired("update, f32, ViT-B", SAME_TRAFFIC, 1.05, partial(against_memory, VIT)),
     _row("ResNet-50", 1.02, RESNET, unpaused=1.25),
     _row("1000 tensors, 2.1M elements", 0.50, models.known("tiny_1000")),
     _row("10,000 tensors, 1M elements", 0.22, models.equal(10_000, 100)),
-    _row("1000 tensors of 16", 0.04, models.equal(1000, 16)),
-    _row("10,000 tensors of 16", 0.05, models.equal(10_000, 16)),
+    *(_row(name, target, shapes) for (name, shapes), target in zip(MANY_SMALL, (0.04, 0.05), strict=True)),
     *(
-        paired(f"update, f32, {name} tensors of 16", "a walk through its dict", None, partial(against_walk, shapes))
-        for name, shapes in (("1000", models.equal(1000, 16)), ("10,000", models.equal(10_000, 16)))
+        paired(f"first update after the pause, f32, {name}", "foreach lerp", None, partial(first, shapes))
+        for name, shapes in MANY_SMALL
+    ),
+    *(
+        paired(f"update, f32, {name}", "a walk through its dict", None, partial(against_walk, shapes))
+        for name, shapes in MANY_SMALL
     ),
     _row("one tensor of 64", 0.7, models.equal(1, 64)),
     *_mixed("ResNet-50", RESNET, (0.48, 0.48, 0.47)),
