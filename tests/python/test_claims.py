@@ -121,6 +121,10 @@ MEASURED = {
         "update, f32, 1000 tensors of 16",
         "update, f32, 10,000 tensors of 16",
     ],
+    "the first `update` after a pause, 1000 / 10,000 tensors of 16 elements": [
+        "first update after the pause, f32, 1000 tensors of 16",
+        "first update after the pause, f32, 10,000 tensors of 16",
+    ],
     "`update`, parameters in bfloat16 / float16, averages in float32, ResNet-50": [
         "update, bf16 → f32, ResNet-50",
         "update, f16 → f32, ResNet-50",
