@@ -11,7 +11,7 @@ from time import perf_counter, perf_counter_ns, sleep
 
 # torch's OpenMP helper spins on its core for some milliseconds after a call, and whoever comes next has one core less.
 PAUSE = 0.008
-# A sample is at least so long. After a pause all is slow at first, an empty function takes 16 µs instead of 50 ns, and
+# A sample is at least so long. After a pause all is slow at first, an empty function takes 10 µs instead of 50 ns, and
 # a short sample is of the machine that wakes up rather than of what is called. Rows of first calls show that.
 SAMPLE = 2e-3
 # Samples that are not counted come first: caches, page tables and the threads of either side are in use after them.

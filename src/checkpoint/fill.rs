@@ -13,8 +13,11 @@ use std::{mem, panic, thread};
 /// Bytes that a thread reads before it asks for more, and between two looks at the watch.
 const PIECE: usize = 4 << 20;
 
-/// As many threads as memory can serve.
+/// Threads at most. Two are as quick as the memory of two processors; that more serve larger machines is a guess.
 const READERS: usize = 4;
+
+/// Bytes of the file that are read together where parts are smaller.
+const TOGETHER: usize = 32 << 10;
 
 /// Parts of memory whose values come one after the other in the file.
 #[derive(Default)]
@@ -26,20 +29,20 @@ struct Piece<'m> {
 
 impl Piece<'_> {
     fn fill(self, file: &File) -> io::Result<()> {
-        let from = From { file, place: self.start }.take(self.length as u64);
+        let rest = Rest { file, place: self.start }.take(self.length as u64);
         // What is longer than the buffer is read into its place at once.
-        let mut from = BufReader::with_capacity(self.length.min(1 << 20), from);
-        self.parts.into_iter().try_for_each(|part| from.read_exact(part))
+        let mut rest = BufReader::with_capacity(if self.parts.len() > 1 { TOGETHER } else { 0 }, rest);
+        self.parts.into_iter().try_for_each(|part| rest.read_exact(part))
     }
 }
 
 /// A file from a place on. The threads share its handle, and so can't share the place of the handle.
-struct From<'f> {
+struct Rest<'f> {
     file: &'f File,
     place: u64,
 }
 
-impl Read for From<'_> {
+impl Read for Rest<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = read_at(self.file, into, self.place)?;
         self.place += read as u64;
@@ -57,17 +60,31 @@ fn read_at(file: &File, into: &mut [u8], place: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, into, place)
 }
 
-/// Parts of memory put together, and long ones cut, to pieces of [`PIECE`] bytes.
-fn pieces<'m>(start: u64, parts: impl Iterator<Item = &'m mut [u8]>) -> Vec<Piece<'m>> {
+/// Whether whoever waits for the load still wants it.
+pub fn look(watch: Watch<'_>) -> Result<()> {
+    if watch() { Ok(()) } else { Err(Error::Interrupted { call: "load" }.into()) }
+}
+
+/// Fills these parts of memory with the bytes of the file from `start` on.
+pub fn fill<'m>(file: &File, start: u64, parts: impl Iterator<Item = &'m mut [u8]>, watch: Watch<'_>) -> Result<()> {
+    let pieces = pieces(PIECE, start, parts);
+    let threads = || thread::available_parallelism().map_or(1, |threads| threads.get().min(READERS));
+    // To ask for the number takes longer than to read a small file.
+    let readers = if pieces.len() > 1 { threads().min(pieces.len()) } else { 1 };
+    read(file, pieces, readers, watch)
+}
+
+/// Parts of memory put together, and long ones cut, to pieces of so many bytes.
+fn pieces<'m>(bytes: usize, start: u64, parts: impl Iterator<Item = &'m mut [u8]>) -> Vec<Piece<'m>> {
     let mut pieces = Vec::new();
     let mut piece = Piece { start, ..Piece::default() };
     for mut rest in parts {
         while !rest.is_empty() {
-            let (part, after) = rest.split_at_mut(rest.len().min(PIECE - piece.length));
+            let (part, after) = rest.split_at_mut(rest.len().min(bytes - piece.length));
             piece.length += part.len();
             piece.parts.push(part);
-            if piece.length == PIECE {
-                let start = piece.start + PIECE as u64;
+            if piece.length == bytes {
+                let start = piece.start + bytes as u64;
                 pieces.push(mem::replace(&mut piece, Piece { start, ..Piece::default() }));
             }
             rest = after;
@@ -79,35 +96,31 @@ fn pieces<'m>(start: u64, parts: impl Iterator<Item = &'m mut [u8]>) -> Vec<Piec
     pieces
 }
 
-/// Fills these parts of memory with the bytes of the file from `start` on.
-pub fn fill<'m>(file: &File, start: u64, parts: impl Iterator<Item = &'m mut [u8]>, watch: Watch<'_>) -> Result<()> {
-    let pieces = pieces(start, parts);
-    let readers = thread::available_parallelism().map_or(1, |threads| threads.get().min(READERS)).min(pieces.len());
+/// Reads the pieces with so many threads, of which the caller is one, and the only one that looks at the watch.
+fn read(file: &File, pieces: Vec<Piece<'_>>, readers: usize, watch: Watch<'_>) -> Result<()> {
     let pieces = Mutex::new(pieces.into_iter());
     let failed = AtomicBool::new(false);
     let next = || {
         let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
         pieces.next().filter(|_| !failed.load(Ordering::Relaxed))
     };
-    let read = |watch: Watch<'_>| -> Result<()> {
+    let work = |watch: Watch<'_>| -> Result<()> {
         loop {
-            if !watch() {
-                return Err(Error::Interrupted { call: "load" }.into());
-            }
+            look(watch)?;
             let Some(piece) = next() else { return Ok(()) };
             piece.fill(file)?;
         }
     };
-    let read = |watch: Watch<'_>| read(watch).inspect_err(|_| failed.store(true, Ordering::Relaxed));
+    let work = |watch: Watch<'_>| work(watch).inspect_err(|_| failed.store(true, Ordering::Relaxed));
     thread::scope(|scope| {
         // Without the others the caller reads everything.
         let helpers: Vec<_> = (1..readers)
             .map_while(|_| {
                 let thread = thread::Builder::new().name("shrew-ema-load".to_owned());
-                thread.spawn_scoped(scope, || read(&mut || true)).ok()
+                thread.spawn_scoped(scope, || work(&mut || true)).ok()
             })
             .collect();
-        let own = read(watch);
+        let own = work(watch);
         let helped =
             helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|cause| panic::resume_unwind(cause)));
         helped.fold(own, Result::and)
@@ -119,6 +132,7 @@ mod tests {
     use super::super::problem::Problem;
     use super::*;
     use std::io::Write;
+    use std::time::Duration;
 
     /// A file of so many bytes, none like its neighbours.
     fn file(length: usize) -> (File, Vec<u8>) {
@@ -167,9 +181,38 @@ mod tests {
     }
 
     #[test]
-    fn whoever_breaks_off_is_heard() {
-        let (file, _) = file(9 * PIECE);
-        let found = fill(&file, 0, into(&mut parts(&[9 * PIECE])), &mut || false);
-        assert!(matches!(found, Err(Problem::Other(Error::Interrupted { call: "load" }))));
+    fn whoever_breaks_off_is_heard_before_each_piece() {
+        let (file, bytes) = file(10 * 64);
+        for looks in 0..=11 {
+            let mut memory = parts(&[640]);
+            let mut left = 0..looks;
+            let read = read(&file, pieces(64, 0, into(&mut memory)), 1, &mut || left.next().is_some());
+            let filled = 64 * looks.min(10);
+            assert!(memory[0][..filled] == bytes[..filled] && memory[0][filled..].iter().all(|&byte| byte == 0));
+            assert!(if looks > 10 { read.is_ok() } else { is_interrupted(&read) });
+        }
+        assert!(is_interrupted(&fill(&file, 0, into(&mut parts(&[640])), &mut || false)));
+    }
+
+    fn is_interrupted(found: &Result<()>) -> bool {
+        matches!(found, Err(Problem::Other(Error::Interrupted { call: "load" })))
+    }
+
+    #[test]
+    fn others_read_while_the_caller_waits_and_their_errors_are_told() {
+        const COUNT: usize = 1000;
+        let (file, bytes) = file(64 * COUNT);
+        for (start, readers) in [(0, 2), (0, 4), (64, 2), (64, 4)] {
+            let (mut memory, mut looks) = (parts(&[64 * COUNT]), 0);
+            let mut wait = || {
+                thread::sleep(Duration::from_millis(1));
+                looks += 1;
+                true
+            };
+            let read = read(&file, pieces(64, start as u64, into(&mut memory)), readers, &mut wait);
+            assert!(looks < COUNT / 2, "the caller read alone");
+            assert!(memory[0][..64 * COUNT - start] == bytes[start..]);
+            assert_eq!(read.is_err(), start > 0);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Opens a file and reads its header; its values only once the books have been accepted.
 
 use super::document::{self, Document};
-use super::fill;
+use super::fill::{fill, look};
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
 use super::write::Watch;
@@ -11,6 +11,9 @@ use crate::error;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
+
+/// Bytes that are read before they are widened, which has them in memory twice.
+const WIDENED: usize = 16 << 20;
 
 /// A file whose header was read.
 #[derive(Debug)]
@@ -50,22 +53,44 @@ impl Opened {
 
     /// The values of tensors at these places, each in the dtype given.
     pub fn values(self, places: &[usize], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
-        let made = self.entries.iter().map(|entry| Buffer::zeroed(entry.descriptor.clone()));
-        let mut stored = made.collect::<error::Result<Vec<_>>>()?;
-        fill::fill(&self.file, self.start, stored.iter_mut().map(Buffer::as_mut_bytes), watch).map_err(cut_short)?;
-        for (buffer, entry) in stored.iter().zip(&self.entries) {
-            if buffer.has_odd_bools() {
-                let name = &entry.name;
-                return content(format_args!("has a tensor \"{name}\" of bools that are neither true nor false"));
-            }
+        let mut wanted: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.dtype).collect();
+        for (&place, &dtype) in places.iter().zip(dtypes) {
+            wanted[place] = dtype;
         }
-        let mut stored: Vec<_> = stored.into_iter().map(Some).collect();
-        let mut value = |(&place, &dtype): (&usize, &DType)| {
-            let buffer = stored[place].take().expect("each tensor has a place of its own");
-            Ok(if buffer.descriptor().dtype == dtype { buffer } else { buffer.widened(dtype)? })
-        };
-        places.iter().zip(dtypes).map(&mut value).collect()
+        let widens = self.entries.iter().zip(&wanted).any(|(entry, &dtype)| entry.descriptor.dtype != dtype);
+        let most = if widens { WIDENED } else { usize::MAX };
+        let (mut start, mut entries) = (self.start, &self.entries[..]);
+        let mut values = Vec::with_capacity(entries.len());
+        while !entries.is_empty() {
+            let (now, later) = entries.split_at(first(entries, most));
+            let stored = now.iter().map(|entry| Buffer::zeroed(entry.descriptor.clone()));
+            let mut stored = stored.collect::<error::Result<Vec<_>>>()?;
+            fill(&self.file, start, stored.iter_mut().map(Buffer::as_mut_bytes), watch).map_err(cut_short)?;
+            for (buffer, entry) in stored.into_iter().zip(now) {
+                look(watch)?;
+                if buffer.has_odd_bools() {
+                    let name = &entry.name;
+                    return content(format_args!("has a tensor \"{name}\" of bools that are neither true nor false"));
+                }
+                start += buffer.as_bytes().len() as u64;
+                let dtype = wanted[values.len()];
+                values.push(Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? }));
+            }
+            entries = later;
+        }
+        let mut value = |&place: &usize| values[place].take().expect("each tensor has a place of its own");
+        Ok(places.iter().map(&mut value).collect())
     }
+}
+
+/// How many tensors come until they have so many bytes.
+fn first(entries: &[Entry], bytes: usize) -> usize {
+    let mut left = bytes;
+    let before = entries.iter().take_while(|Entry { descriptor, .. }| {
+        left = left.saturating_sub(descriptor.elements() * descriptor.dtype.size());
+        left > 0
+    });
+    entries.len().min(before.count() + 1)
 }
 
 /// A file that ends before its header says is not one that the system can't read.
