@@ -2,8 +2,7 @@
 //! memory one thread gets no more than half of what two get, and what it copies into is new and has to be cleared as well.
 
 use super::problem::Result;
-use super::write::Watch;
-use crate::error::Error;
+use super::watch::{Watch, look};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,11 +59,6 @@ fn read_at(file: &File, into: &mut [u8], place: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, into, place)
 }
 
-/// Whether whoever waits for the load still wants it.
-pub fn look(watch: Watch<'_>) -> Result<()> {
-    if watch() { Ok(()) } else { Err(Error::Interrupted { call: "load" }.into()) }
-}
-
 /// Fills these parts of memory with the bytes of the file from `start` on.
 pub fn fill<'m>(file: &File, start: u64, parts: impl Iterator<Item = &'m mut [u8]>, watch: Watch<'_>) -> Result<()> {
     let pieces = pieces(PIECE, start, parts);
@@ -106,7 +100,7 @@ fn read(file: &File, pieces: Vec<Piece<'_>>, readers: usize, watch: Watch<'_>) -
     };
     let work = |watch: Watch<'_>| -> Result<()> {
         loop {
-            look(watch)?;
+            look(watch, "load")?;
             let Some(piece) = next() else { return Ok(()) };
             piece.fill(file)?;
         }
@@ -131,6 +125,7 @@ fn read(file: &File, pieces: Vec<Piece<'_>>, readers: usize, watch: Watch<'_>) -
 mod tests {
     use super::super::problem::Problem;
     use super::*;
+    use crate::error::Error;
     use std::io::Write;
     use std::time::Duration;
 

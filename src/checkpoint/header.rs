@@ -24,6 +24,13 @@ pub struct Entry {
     pub descriptor: Descriptor,
 }
 
+impl Entry {
+    /// How many bytes its values take.
+    pub fn bytes(&self) -> usize {
+        self.descriptor.elements() * self.descriptor.dtype.size()
+    }
+}
+
 /// What a header says.
 #[derive(Debug)]
 pub struct Header {
@@ -74,13 +81,14 @@ pub fn order(entries: &[Entry]) -> Vec<usize> {
 pub fn write<'e>(into: &mut impl Write, entries: impl Iterator<Item = &'e Entry>, document: &str) -> Result<()> {
     let mut end = 0;
     let mut tensors = Vec::new();
-    for Entry { name, descriptor } in entries {
+    for entry in entries {
+        let Entry { name, descriptor } = entry;
         if name == METADATA {
             return content(format_args!("no file can have a tensor called \"{METADATA}\": rename the parameter"));
         }
         let dtype = DTYPES.iter().find(|(dtype, _)| *dtype == descriptor.dtype).expect("every dtype is there").1;
         let begin = end;
-        end += descriptor.elements() * descriptor.dtype.size();
+        end += entry.bytes();
         let info = TensorInfo { dtype, shape: descriptor.shape.to_vec(), data_offsets: (begin, end) };
         tensors.push((name.clone(), info));
     }

@@ -16,6 +16,7 @@ mod header;
 mod problem;
 mod read;
 mod set;
+mod watch;
 mod write;
 
 use crate::averages::Averages;
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use document::{Document, books, check_set, read as read_document, write as write_document};
 #[cfg(feature = "python")]
 pub(crate) use header::Entry;
-pub use write::Watch;
+pub use watch::Watch;
 
 /// Saves books and averages; `export(horizon, index)` gives each average, and `dtype` is what they are rounded to, if
 /// anything.

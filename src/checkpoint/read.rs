@@ -1,10 +1,10 @@
 //! Opens a file and reads its header; its values only once the books have been accepted.
 
 use super::document::{self, Document};
-use super::fill::{fill, look};
+use super::fill::fill;
 use super::header::{self, Entry};
 use super::problem::{Problem, Result, check_file, content};
-use super::write::Watch;
+use super::watch::{Watch, look};
 use crate::dtype::DType;
 use crate::engine::Buffer;
 use crate::error;
@@ -53,30 +53,29 @@ impl Opened {
 
     /// The values of tensors at these places, each in the dtype given.
     pub fn values(self, places: &[usize], dtypes: &[DType], watch: Watch<'_>) -> Result<Vec<Buffer>> {
-        let mut wanted: Vec<_> = self.entries.iter().map(|entry| entry.descriptor.dtype).collect();
+        let mut wanted: Vec<_> = self.entries.iter().map(|entry| (entry, entry.descriptor.dtype)).collect();
         for (&place, &dtype) in places.iter().zip(dtypes) {
-            wanted[place] = dtype;
+            wanted[place].1 = dtype;
         }
-        let widens = self.entries.iter().zip(&wanted).any(|(entry, &dtype)| entry.descriptor.dtype != dtype);
+        let widens = wanted.iter().any(|(entry, dtype)| entry.descriptor.dtype != *dtype);
         let most = if widens { WIDENED } else { usize::MAX };
-        let (mut start, mut entries) = (self.start, &self.entries[..]);
-        let mut values = Vec::with_capacity(entries.len());
-        while !entries.is_empty() {
-            let (now, later) = entries.split_at(first(entries, most));
-            let stored = now.iter().map(|entry| Buffer::zeroed(entry.descriptor.clone()));
+        let (mut start, mut wanted) = (self.start, &wanted[..]);
+        let mut values = Vec::with_capacity(wanted.len());
+        while !wanted.is_empty() {
+            let (now, later) = wanted.split_at(first(wanted, most));
+            let stored = now.iter().map(|(entry, _)| Buffer::zeroed(entry.descriptor.clone()));
             let mut stored = stored.collect::<error::Result<Vec<_>>>()?;
             fill(&self.file, start, stored.iter_mut().map(Buffer::as_mut_bytes), watch).map_err(cut_short)?;
-            for (buffer, entry) in stored.into_iter().zip(now) {
-                look(watch)?;
+            for (buffer, &(entry, dtype)) in stored.into_iter().zip(now) {
+                look(watch, "load")?;
                 if buffer.has_odd_bools() {
                     let name = &entry.name;
                     return content(format_args!("has a tensor \"{name}\" of bools that are neither true nor false"));
                 }
-                start += buffer.as_bytes().len() as u64;
-                let dtype = wanted[values.len()];
                 values.push(Some(if dtype == entry.descriptor.dtype { buffer } else { buffer.widened(dtype)? }));
+                start += entry.bytes() as u64;
             }
-            entries = later;
+            wanted = later;
         }
         let mut value = |&place: &usize| values[place].take().expect("each tensor has a place of its own");
         Ok(places.iter().map(&mut value).collect())
@@ -84,13 +83,13 @@ impl Opened {
 }
 
 /// How many tensors come until they have so many bytes.
-fn first(entries: &[Entry], bytes: usize) -> usize {
+fn first(tensors: &[(&Entry, DType)], bytes: usize) -> usize {
     let mut left = bytes;
-    let before = entries.iter().take_while(|Entry { descriptor, .. }| {
-        left = left.saturating_sub(descriptor.elements() * descriptor.dtype.size());
+    let before = tensors.iter().take_while(|(entry, _)| {
+        left = left.saturating_sub(entry.bytes());
         left > 0
     });
-    entries.len().min(before.count() + 1)
+    tensors.len().min(before.count() + 1)
 }
 
 /// A file that ends before its header says is not one that the system can't read.

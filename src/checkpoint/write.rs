@@ -3,17 +3,15 @@
 use super::atomic::Draft;
 use super::document::{self, kept};
 use super::header::{self, Entry};
-use super::problem::{Problem, Result, content};
+use super::problem::{Result, content};
+use super::watch::{Watch, look};
 use crate::descriptor::Descriptor;
 use crate::dtype::DType;
 use crate::engine::Buffer;
-use crate::error::{self, Error};
+use crate::error;
 use crate::ledger::Ledger;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-
-/// What stands by a long call and says whether it may go on.
-pub type Watch<'w> = &'w mut dyn FnMut() -> bool;
 
 /// Bytes written between two looks at the watch.
 const PIECE: usize = 16 << 20;
@@ -48,10 +46,8 @@ pub fn draft(
                 entry.name
             ));
         }
-        average.bytes(entry.descriptor.dtype, PIECE, |bytes| {
-            if !watch() {
-                return Err(Problem::from(Error::Interrupted { call: "save" }));
-            }
+        average.bytes(entry.descriptor.dtype, PIECE, |bytes| -> Result<()> {
+            look(watch, "save")?;
             if entry.descriptor.dtype == DType::Bool {
                 // An array may have any byte for true; a file that other programs read has only one.
                 let flags: Vec<u8> = bytes.iter().map(|&byte| u8::from(byte != 0)).collect();
