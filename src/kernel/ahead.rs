@@ -11,8 +11,14 @@ pub const LINE: usize = 64;
 #[inline(always)]
 pub(super) fn ask<T>(memory: &[T], at: usize, count: usize) {
     if let Some(later) = memory.get(at + DISTANCE / size_of::<T>()..) {
-        ask_lines(later, count);
+        ask_lines(later.as_ptr(), count);
     }
+}
+
+/// Asks for as much memory as a block has, at a distance after it, of whatever is there: at the end of a memory, in vain.
+#[inline(always)]
+pub(super) fn ask_after<T, const N: usize>(block: &[T; N]) {
+    ask_lines(block.as_ptr().wrapping_byte_add(DISTANCE), N);
 }
 
 /// How many stretches come before the one that is asked for.
@@ -42,15 +48,15 @@ impl Foresight {
 /// Asks for a stretch that [`Foresight`] has foreseen, as far as it lies in the memory.
 pub fn ask_stretch<T>(memory: &[T], at: usize, count: usize) {
     if let Some(later) = memory.get(at..) {
-        ask_lines(later, count.min(later.len()));
+        ask_lines(later.as_ptr(), count.min(later.len()));
     }
 }
 
-/// Asks for the lines of so many elements, which may be more than there are.
+/// Asks for the lines of so many elements.
 #[inline(always)]
-fn ask_lines<T>(memory: &[T], count: usize) {
+fn ask_lines<T>(memory: *const T, count: usize) {
     for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
-        ask_line(memory.as_ptr().wrapping_byte_add(line * LINE));
+        ask_line(memory.wrapping_byte_add(line * LINE));
     }
 }
 
