@@ -18,8 +18,9 @@ pub struct Place {
     /// word, there are small ones before it in that block.
     pub(super) block: u32,
     pub(super) word: u16,
-    /// Of a small one.
+    /// Of a small one: its elements, and the words that they take.
     pub(super) elements: u16,
+    pub(super) words: u16,
     /// How many large ones come before it.
     pub(super) large: u32,
     pub(super) kind: Kind,
@@ -85,7 +86,7 @@ impl Places {
             (self.block, self.filled) = (self.block + 1, 0);
         }
         let kind = if self.filled == 0 && words > 0 { Kind::Begins } else { Kind::Small };
-        let place = Place { elements: fit(elements), ..self.place(kind, Some(dtype)) };
+        let place = Place { elements: fit(elements), words: fit(words), ..self.place(kind, Some(dtype)) };
         self.filled += words;
         place
     }
@@ -109,7 +110,7 @@ impl Places {
 
     fn place(&self, kind: Kind, dtype: Option<DType>) -> Place {
         let (block, word, large) = (fit(self.block), fit(self.filled), fit(self.large));
-        Place { block, word, elements: 0, large, kind, dtype }
+        Place { block, word, elements: 0, words: 0, large, kind, dtype }
     }
 }
 

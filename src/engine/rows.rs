@@ -3,7 +3,7 @@
 use super::Buffer;
 use super::places::{Kind, Place};
 use super::split::Items;
-use super::words::{Words, words};
+use super::words::Words;
 use crate::dtype::{DType, Element};
 
 /// The averages of tensors that follow each other, to be written: taken from the first one on.
@@ -56,25 +56,25 @@ impl<'a> Rows<'a> {
     ) {
         assert_eq!(size_of::<T>(), dtype.size(), "{dtype} taken as {}", T::DTYPE);
         // Of their own, so that they stay in registers.
-        let (mut places, mut rest) = (self.places, std::mem::take(&mut self.rest));
+        let (mut places, mut rest) = (self.places.iter(), std::mem::take(&mut self.rest));
         for partner in partners {
-            let Some((place, later)) = places.split_first() else { break };
-            if place.dtype != Some(dtype) {
-                break;
-            }
-            places = later;
-            let elements = usize::from(place.elements);
-            let row = match place.kind {
-                Kind::Small => next(&mut rest, elements),
-                Kind::Begins => {
-                    rest = begin(&mut self.blocks, &mut self.last);
-                    next(&mut rest, elements)
-                }
-                Kind::Large => next_large(&mut self.large),
-            };
+            let Some(place) = places.as_slice().first().filter(|place| place.dtype == Some(dtype)) else { break };
+            places.next();
+            let row;
+            (row, rest) = if place.kind == Kind::Small { next(rest, place) } else { self.next_other(rest, place) };
             each(row, partner);
         }
-        (self.places, self.rest) = (places, rest);
+        (self.places, self.rest) = (places.as_slice(), rest);
+    }
+
+    /// Takes an average that is not the next one of the same block; also gives what then is left of a block.
+    #[cold]
+    #[inline(never)]
+    fn next_other<T: Element>(&mut self, rest: &'a mut [u64], place: &Place) -> (&'a mut [T], &'a mut [u64]) {
+        if place.kind == Kind::Large {
+            return (next_large(&mut self.large), rest);
+        }
+        next(begin(&mut self.blocks, &mut self.last), place)
     }
 
     /// Passes over the next tensor if another one has its averages. Says whether it did.
@@ -87,16 +87,14 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Takes a small average of a block.
+/// Takes a small average of what is left of a block; gives the rest, too.
 #[inline(always)]
-fn next<'a, T: Element>(rest: &mut &'a mut [u64], elements: usize) -> &'a mut [T] {
-    let (row, later) = std::mem::take(rest).split_at_mut(words(elements, size_of::<T>()));
-    *rest = later;
-    &mut bytemuck::cast_slice_mut(row)[..elements]
+fn next<'a, T: Element>(rest: &'a mut [u64], place: &Place) -> (&'a mut [T], &'a mut [u64]) {
+    let (row, later) = rest.split_at_mut(place.words.into());
+    (&mut bytemuck::cast_slice_mut(row)[..place.elements.into()], later)
 }
 
 /// Goes on to the next block.
-#[inline(never)]
 fn begin<'a>(blocks: &mut &'a mut [Words], last: &mut &'a mut [u64]) -> &'a mut [u64] {
     match std::mem::take(blocks).split_first_mut() {
         None => std::mem::take(last),
@@ -108,7 +106,6 @@ fn begin<'a>(blocks: &mut &'a mut [Words], last: &mut &'a mut [u64]) -> &'a mut 
 }
 
 /// Takes a large average.
-#[inline(never)]
 fn next_large<'a, T: Element>(large: &mut &'a mut [Buffer]) -> &'a mut [T] {
     let (buffer, others) = std::mem::take(large).split_first_mut().expect("one for each place");
     *large = others;

@@ -73,12 +73,18 @@ impl Pass {
         }
         dispatch!(average (dtype, params(range.start).dtype()) as (S, P) => {
             let mut pairs = [(); ALIKE].map(|()| Pair::<S, P>::default());
-            let found = pair_up(range.clone(), rows, params, grain, &mut pairs);
-            let pairs = &mut pairs[..found];
-            if kernel::average_pairs(pairs, blend.rounded(), self.on) > 0 {
-                range.zip(pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
+            let mut left = range.clone();
+            loop {
+                let found = pair_up(left.clone(), rows, params, grain, &mut pairs);
+                let pairs = &mut pairs[..found];
+                if kernel::average_pairs(pairs, blend.rounded(), self.on) > 0 {
+                    left.clone().zip(pairs).for_each(|(index, pair)| report.refuse(index, pair.refused()));
+                }
+                left.start += found;
+                if found < ALIKE {
+                    break left.start - range.start;
+                }
             }
-            found
         })
     }
 
@@ -116,11 +122,7 @@ fn pair_up<'p, 'r: 'p, 'v: 'p, S: Shadow, P: Param>(
     pairs: &mut [Pair<'p, S, P>],
 ) -> usize {
     let mut count = 0;
-    let alike = range.zip(pairs).map_while(|(index, pair)| {
-        let param = params(index);
-        let fits = param.dtype() == P::DTYPE && param.elements() <= grain;
-        if fits { Some((pair, param.as_slice::<P>()?)) } else { None }
-    });
+    let alike = range.zip(pairs).map_while(|(index, pair)| Some((pair, params(index).as_few::<P>(grain)?)));
     rows.take_each(S::DTYPE, alike, |row, (pair, values)| {
         *pair = Pair::new(row, values);
         count += 1;

@@ -187,6 +187,17 @@ impl<'a> View<'a> {
         Some(unsafe { std::slice::from_raw_parts(self.data.cast::<T>().as_ptr(), self.elements) })
     }
 
+    /// The elements, if they are of type `T` and lie one after the other, at least one and at most `limit`.
+    #[inline]
+    pub fn as_few<T: Element>(&self, limit: usize) -> Option<&'a [T]> {
+        // Whether they are strided comes first, as whoever makes the view has mostly just looked.
+        if self.strides.is_none() && self.dtype == T::DTYPE && (1..=limit).contains(&self.elements) {
+            self.as_slice()
+        } else {
+            None
+        }
+    }
+
     /// Calls `visit(start, values)` for piece after piece of a range of the elements, in whatever order suits the memory:
     /// each piece has some that follow each other in logical order, from number `start` on.
     ///
