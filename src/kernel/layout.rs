@@ -57,30 +57,29 @@ impl Layout {
         self.axes.as_ref().map_or(std::slice::from_ref(&self.elements), |axes| axes.shape())
     }
 
-    /// Whether it is that of elements of so many bytes with this shape, and these strides in bytes.
+    /// The only extent, of elements that lie one after the other in one dimension.
     #[inline]
-    pub fn is(&self, size: usize, shape: &[usize], strides: &[isize]) -> bool {
-        if let (&[extent], &[step]) = (shape, strides) {
-            return self.is_axis(size, (extent, step));
-        }
-        let Some(axes) = &self.axes else { return false };
-        // By hand, as comparing two slices is a call, and this is done for each tensor at each update.
-        let (known, steps) = (axes.shape(), axes.strides());
-        (shape.len(), strides.len()) == (known.len(), steps.len())
-            && (0..known.len())
-                .all(|axis| shape[axis] == known[axis] && strides[axis] == steps[axis].wrapping_mul(size as isize))
+    pub fn only_extent(&self) -> Option<usize> {
+        self.axes.is_none().then_some(self.elements)
     }
 
-    /// The same with one dimension, of this extent and this stride in bytes.
+    /// Whether this is its shape.
     #[inline]
-    pub fn is_axis(&self, size: usize, (extent, step): (usize, isize)) -> bool {
-        match &self.axes {
-            None => (extent, step) == (self.elements, size as isize),
-            Some(axes) => matches!(
-                (axes.shape(), axes.strides()),
-                (&[known], &[by]) if extent == known && step == by.wrapping_mul(size as isize)
-            ),
-        }
+    pub fn has_shape(&self, shape: &[usize]) -> bool {
+        same(shape, self.shape(), |&extent| extent)
+    }
+
+    /// Whether these are its strides in bytes, of elements of so many.
+    #[inline]
+    pub fn has_strides(&self, size: usize, strides: &[isize]) -> bool {
+        let known = self.axes.as_ref().map_or(&[1][..], |axes| axes.strides());
+        same(strides, known, |stride| stride.wrapping_mul(size as isize))
+    }
+
+    /// Whether the elements lie one after the other.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.axes.as_ref().is_none_or(|axes| axes.contiguous)
     }
 
     /// How many elements there are.
@@ -94,6 +93,13 @@ impl Layout {
     pub(super) fn axes(&self) -> Option<(&[usize], Option<&[isize]>)> {
         self.axes.as_ref().map(|axes| (axes.shape(), if axes.contiguous { None } else { Some(axes.strides()) }))
     }
+}
+
+/// Whether what was found is what is known of each axis. By hand, as comparing two slices is a call, and this is done for each
+/// tensor at each update.
+#[inline]
+fn same<T: PartialEq>(found: &[T], known: &[T], each: impl Fn(&T) -> T) -> bool {
+    found.len() == known.len() && (0..known.len()).all(|axis| found[axis] == each(&known[axis]))
 }
 
 /// Whether elements so strided lie one after the other.

@@ -1,12 +1,12 @@
 //! One NumPy array: what it is, and where its memory lies.
 
-use super::numbers::{Called, NONE, dtype, settle_dtype};
-use super::snapshot::is_snapshot;
+use super::fields::{ALIGNED, CONTIGUOUS, Fields, WRITEABLE};
+use super::numbers::{NONE, dtype, settle_dtype};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::Layout;
 use crate::kernel::view::{View, ViewMut};
-use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE, PyArray_CheckExact, PyArrayObject, PyArrayObject_fields};
+use numpy::npyffi::PyArray_CheckExact;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::ffi::{Py_TYPE, PyObject, PyTypeObject};
 use pyo3::prelude::*;
@@ -70,10 +70,15 @@ pub struct Tensor {
     /// any Python code, in the middle of reading. Not a `Called`, which would take the room of two more fields.
     number: c_int,
     order: c_char,
-    pub dtype: DType,
-    /// Whether it was made of a scalar, `settle` says; the rest, `read`.
-    pub access: Access,
+    dtype: DType,
+    /// What `Fields::flags` gives; besides, whether the array was made of a scalar.
+    flags: u16,
 }
+
+/// Whether an array was made of a scalar, which `settle` says; none of NumPy's own flags.
+const SCALAR: u16 = 1 << 15;
+
+const _: () = assert!((ALIGNED | CONTIGUOUS | WRITEABLE) & SCALAR == 0);
 
 // Of many small tensors a call reads little else, and that from memory.
 const _: () = assert!(size_of::<Tensor>() <= 32);
@@ -91,7 +96,7 @@ impl Default for Tensor {
             number: NONE,
             order: 0,
             dtype: DType::F64,
-            access: Access::ReadOnly,
+            flags: 0,
         }
     }
 }
@@ -110,7 +115,7 @@ impl Tensor {
         object: &mut Py<PyAny>,
         name: impl Fn() -> &'n str,
     ) -> Result<(), Unfit> {
-        self.access = Access::ReadOnly;
+        self.flags &= !SCALAR;
         // SAFETY: the pointer is that of a live object.
         if unsafe { PyArray_CheckExact(py, object.as_ptr()) } == 0 {
             return self.settle_other(py, object, name);
@@ -141,7 +146,7 @@ impl Tensor {
             // Whatever a subclass makes of it has to be an array.
             if let Ok(made) = found.call_method0("__array__")?.cast_into::<PyUntypedArray>() {
                 settle_dtype(&made);
-                self.access = Access::Scalar;
+                self.flags |= SCALAR;
                 *object = made.into_any().unbind();
                 return Ok(());
             }
@@ -162,13 +167,12 @@ impl Tensor {
     /// before the interpreter is given away.
     #[inline]
     pub fn read<'n>(&mut self, object: &Bound<'_, PyAny>, name: impl Fn() -> &'n str, role: Role) -> Result<(), Unfit> {
-        let scalar = self.access == Access::Scalar;
+        let scalar = self.flags & SCALAR;
+        self.flags &= !SCALAR;
         // SAFETY: `settle` found an array there or put one there, or failed.
-        self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role)?;
-        if scalar {
-            self.access = Access::Scalar;
-        }
-        Ok(())
+        let read = self.read_array(unsafe { object.cast_unchecked::<PyUntypedArray>() }, name, role);
+        self.flags |= scalar;
+        read
     }
 
     /// Reads an object again that mostly is what it was: a plain array, laid out as before. Says whether it is, and keeps what
@@ -182,9 +186,9 @@ impl Tensor {
         if unsafe { Py_TYPE(object) } != class {
             return false;
         }
-        // SAFETY: an array was just found there, see `read_array`.
-        let fields = unsafe { &(*object.cast::<PyArrayObject>()).fields };
-        !is_average(py, fields) && self.take(fields)
+        // SAFETY: an array was just found there.
+        let fields = unsafe { Fields::at(object) };
+        !fields.is_average(py) && self.take(fields)
     }
 
     #[inline]
@@ -194,47 +198,41 @@ impl Tensor {
         name: impl Fn() -> &'n str,
         role: Role,
     ) -> Result<(), Unfit> {
-        // SAFETY: a `PyUntypedArray` is NumPy's struct, alive while it is borrowed; whoever could change it needs the
-        // interpreter, which this thread holds.
-        let fields = unsafe { &(*array.as_array_ptr()).fields };
-        if role == Role::Parameter && is_average(array.py(), fields) {
+        let fields = Fields::of(array);
+        if role == Role::Parameter && fields.is_average(array.py()) {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }
         if self.take(fields) { Ok(()) } else { self.read_anew(array, fields, name) }
     }
 
-    /// Takes over where an array's memory is, if it has the dtype and the layout that are known.
+    /// Takes over where an array's memory is, if all else is as it is known.
     #[inline(always)]
-    fn take(&mut self, fields: &Fields) -> bool {
-        let same = (self.number, self.order) == called(fields)
-            && fields.flags & NPY_ARRAY_ALIGNED != 0
-            && self.is_laid_out_as(fields);
+    fn take(&mut self, fields: Fields<'_>) -> bool {
+        let same =
+            (self.number, self.order) == fields.called() && self.flags == fields.flags() && self.has_axes_of(fields);
         if same {
             self.place(fields);
         }
         same
     }
 
-    /// Whether an array is laid out as the one that was read last.
+    /// Whether an array that has the same flags also has the axes that are known.
     #[inline(always)]
-    fn is_laid_out_as(&self, fields: &Fields) -> bool {
-        let size = self.dtype.size();
-        if fields.nd == 1 {
-            // SAFETY: NumPy keeps an extent, which is not negative, and a stride of each axis.
-            return self.layout.is_axis(size, unsafe { (*fields.dimensions as usize, *fields.strides) });
-        }
-        let (shape, strides) = axes(fields);
-        self.layout.is(size, shape, strides)
+    fn has_axes_of(&self, fields: Fields<'_>) -> bool {
+        let has_shape = match self.layout.only_extent() {
+            Some(extent) => fields.only_extent() == Some(extent),
+            None => self.layout.has_shape(fields.shape()),
+        };
+        // Most say themselves that their elements lie one after the other.
+        has_shape && (self.flags & CONTIGUOUS != 0 || self.layout.has_strides(self.dtype.size(), fields.strides()))
     }
 
-    #[inline]
-    fn place(&mut self, fields: &Fields) {
-        let data = NonNull::new(fields.data.cast()).unwrap_or(NonNull::dangling());
-        let access = if fields.flags & NPY_ARRAY_WRITEABLE == 0 { Access::ReadOnly } else { Access::Writable };
+    #[inline(always)]
+    fn place(&mut self, fields: Fields<'_>) {
         // Mostly the same: what is not written need not go back to memory.
-        if (self.data, self.access) != (data, access) {
-            (self.data, self.access) = (data, access);
+        if !fields.begins_at(self.data) {
+            self.data = fields.data().unwrap_or(NonNull::dangling());
         }
     }
 
@@ -243,25 +241,42 @@ impl Tensor {
     fn read_anew<'n>(
         &mut self,
         array: &Bound<'_, PyUntypedArray>,
-        fields: &Fields,
+        fields: Fields<'_>,
         name: impl Fn() -> &'n str,
     ) -> Result<(), Unfit> {
-        let called = called(fields);
+        let called = fields.called();
         let Some(dtype) = dtype(called) else {
             return Err(refused(name(), &array.dtype().str()?.to_string(), VALID));
         };
         let refuse = |problem: &str| {
             Unfit::from(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() })
         };
-        if fields.flags & NPY_ARRAY_ALIGNED == 0 {
+        if fields.flags() & ALIGNED == 0 {
             return Err(refuse("is not aligned in memory: copy it with np.array(...)"));
         }
-        let (shape, strides) = axes(fields);
-        self.layout = layout(dtype, shape, strides).map_err(refuse)?;
+        self.layout = layout(dtype, fields.shape(), fields.strides()).map_err(refuse)?;
         self.dtype = dtype;
         (self.number, self.order) = called;
+        self.flags = fields.flags();
+        debug_assert!(self.layout.is_contiguous() || self.flags & CONTIGUOUS == 0);
         self.place(fields);
         Ok(())
+    }
+
+    /// The dtype.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Whether it can be written.
+    pub fn access(&self) -> Access {
+        if self.flags & SCALAR != 0 {
+            Access::Scalar
+        } else if self.flags & WRITEABLE != 0 {
+            Access::Writable
+        } else {
+            Access::ReadOnly
+        }
     }
 
     /// The extent of each dimension.
@@ -271,9 +286,7 @@ impl Tensor {
 
     /// Whether an array lies elsewhere than what was read. What was made of a scalar lies nowhere in particular.
     pub fn is_apart(&self, array: &Bound<'_, PyUntypedArray>) -> bool {
-        // SAFETY: as in `read_array`.
-        let data = unsafe { (*array.as_array_ptr()).fields.data };
-        self.elements() > 0 && self.access != Access::Scalar && self.data.as_ptr() != data.cast()
+        self.elements() > 0 && self.access() != Access::Scalar && !Fields::of(array).begins_at(self.data)
     }
 
     /// How many elements there are.
@@ -298,40 +311,6 @@ impl Tensor {
     pub unsafe fn view_mut(&self) -> ViewMut<'_> {
         // SAFETY: as in `view`; the caller promises to be alone.
         unsafe { ViewMut::from_layout(self.data, self.dtype, &self.layout) }
-    }
-}
-
-/// What NumPy's struct of an array has.
-type Fields = PyArrayObject_fields;
-
-/// Whether an array's memory is that of an average.
-#[inline]
-fn is_average(py: Python<'_>, fields: &Fields) -> bool {
-    // SAFETY: whoever has the fields of an array keeps it alive.
-    !fields.base.is_null() && unsafe { is_snapshot(py, fields.base) }
-}
-
-/// What NumPy calls an array's dtype.
-#[inline]
-fn called(fields: &Fields) -> Called {
-    // SAFETY: an array always has a descriptor, which lives as long as it.
-    unsafe { ((*fields.descr).fields.type_num, (*fields.descr).fields.byteorder) }
-}
-
-/// An array's shape, and its strides in bytes.
-#[inline]
-fn axes(fields: &Fields) -> (&[usize], &[isize]) {
-    let dimensions = usize::try_from(fields.nd).unwrap_or(0);
-    if dimensions == 0 {
-        // Of a scalar the two pointers may be null.
-        return (&[], &[]);
-    }
-    // SAFETY: NumPy keeps `nd` extents and strides at these places, no extent negative.
-    unsafe {
-        (
-            std::slice::from_raw_parts(fields.dimensions.cast::<usize>(), dimensions),
-            std::slice::from_raw_parts(fields.strides, dimensions),
-        )
     }
 }
 

@@ -39,12 +39,12 @@ impl Backend for PythonModel {
     type Backup = HostBackup;
 
     fn describe(&self, params: &[Tensor], each: Visit<'_>) -> Result<()> {
-        params.iter().enumerate().try_for_each(|(index, tensor)| each(index, tensor.dtype, tensor.shape()))
+        params.iter().enumerate().try_for_each(|(index, tensor)| each(index, tensor.dtype(), tensor.shape()))
     }
 
     fn writable(&self, params: &[Tensor]) -> Result<()> {
         for (index, tensor) in params.iter().enumerate() {
-            let problem = match tensor.access {
+            let problem = match tensor.access() {
                 Access::Writable => continue,
                 Access::ReadOnly => {
                     "is read-only and can't be written: averages need an array with flags.writeable, or averages() gives them"

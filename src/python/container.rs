@@ -123,10 +123,10 @@ impl Container {
         }
         // SAFETY: the interpreter is held.
         let class = unsafe { get_type_object(py, NpyTypes::PyArray_Type) };
-        // SAFETY: the container keeps alive what it holds, as nothing else runs. Null is where it holds nothing.
-        let recall = |tensor: &mut Tensor, object: *mut PyObject| unsafe {
-            !object.is_null() && tensor.recall(py, object, class)
-        };
+        // SAFETY: the container keeps alive what it holds, as nothing else runs.
+        let recall = |tensor: &mut Tensor, object: *mut PyObject| unsafe { tensor.recall(py, object, class) };
+        // Null is where a list or tuple holds nothing.
+        let recall_entry = |tensor: &mut Tensor, entry: *mut PyObject| !entry.is_null() && recall(tensor, entry);
         // The lengths are those that the containers have, whatever a subclass says.
         match self.kind {
             Some(Kind::Dict) => container.cast::<PyDict>().is_ok_and(|dict| {
@@ -142,12 +142,13 @@ impl Container {
                 let mut each = (0..).zip(tensors);
                 if let Ok(list) = container.cast::<PyList>() {
                     // SAFETY: it is a list that has as many entries.
-                    let mut recall = |(at, tensor)| recall(tensor, unsafe { PyList_GetItem(list.as_ptr(), at) });
+                    let mut recall = |(at, tensor)| recall_entry(tensor, unsafe { PyList_GetItem(list.as_ptr(), at) });
                     return list.len() == count && each.all(&mut recall);
                 }
                 container.cast::<PyTuple>().is_ok_and(|tuple| {
                     // SAFETY: it is a tuple that has as many entries.
-                    let mut recall = |(at, tensor)| recall(tensor, unsafe { PyTuple_GetItem(tuple.as_ptr(), at) });
+                    let mut recall =
+                        |(at, tensor)| recall_entry(tensor, unsafe { PyTuple_GetItem(tuple.as_ptr(), at) });
                     tuple.len() == count && each.all(&mut recall)
                 })
             }

@@ -11,6 +11,7 @@ mod container;
 mod decays;
 mod ema;
 mod error;
+mod fields;
 mod gate;
 mod numbers;
 mod schedules;

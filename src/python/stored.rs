@@ -156,7 +156,7 @@ impl Column {
     }
 
     fn stored(&self) -> Vec<Entry> {
-        let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype, tensor.shape()));
+        let described = self.tensors.iter().map(|tensor| Descriptor::new(tensor.dtype(), tensor.shape()));
         let each = self.names.iter().cloned().zip(described);
         each.map(|(name, descriptor)| Entry { name, descriptor }).collect()
     }
