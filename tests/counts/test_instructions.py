@@ -18,20 +18,20 @@ TENSORS = 1000
 ELEMENTS = 1 << 20
 # What is counted, how many of its unit one call has, and how many instructions each of them may take.
 RUST = [
-    ("f32 <- f32, near", ELEMENTS, 1.75),
-    ("f32 <- f32, far", ELEMENTS, 1.62),
-    ("f32 <- bf16", ELEMENTS, 1.86),
-    ("f32 <- f16", ELEMENTS, 3.1),
-    ("f64 <- f32", ELEMENTS, 3.2),
-    ("f64 <- f64", ELEMENTS, 3.23),
-    ("16 f32 <- f32", 1, 168),
-    ("16 f64 <- f32", 1, 192),
+    ("f32 <- f32, near", ELEMENTS, 1.55),
+    ("f32 <- f32, far", ELEMENTS, 1.41),
+    ("f32 <- bf16", ELEMENTS, 1.65),
+    ("f32 <- f16", ELEMENTS, 2.96),
+    ("f64 <- f32", ELEMENTS, 3.0),
+    ("f64 <- f64", ELEMENTS, 3.03),
+    ("16 f32 <- f32", 1, 156),
+    ("16 f64 <- f32", 1, 180),
     ("f32 -> bf16, cached", ELEMENTS, 2.05),
     ("f32 -> bf16, streamed", ELEMENTS, 2.54),
-    ("EMA<NdArray>, f32", TENSORS, 1056),
-    ("EMA<NdArray>, f64", TENSORS, 1072),
+    ("EMA<NdArray>, f32", TENSORS, 1031),
+    ("EMA<NdArray>, f64", TENSORS, 1054),
 ]
-PYTHON = 275
+PYTHON = 232
 
 
 def a_call(command: Sequence[str]) -> float:
