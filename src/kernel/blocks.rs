@@ -166,12 +166,13 @@ unsafe fn whole<S: Shadow, P: Param, const N: usize>(
     while at + N <= length {
         // SAFETY: there are as many, the caller says.
         let (s, p) = unsafe { (&mut *row.add(at).cast::<[S; N]>(), &*params.add(at).cast::<[P; N]>()) };
+        if !block(s, p, value) {
+            return Err(at..at + N);
+        }
+        // After the block: before it, of memory that is in no cache, it took a twentieth longer.
         if asks {
             ask_after(s);
             ask_after(p);
-        }
-        if !block(s, p, value) {
-            return Err(at..at + N);
         }
         at += N;
     }
