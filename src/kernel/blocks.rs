@@ -121,7 +121,8 @@ fn each<S: Shadow, P: Param>(
     for pair in pairs {
         let mut at = 0;
         // Apart from the loops over what is finite, which are as short as they can be with one way out.
-        while let Err(block) = blocks(pair, at, value) {
+        // SAFETY: it begins at 0, and a block ends within the pair.
+        while let Err(block) = unsafe { blocks(pair, at, value) } {
             at = block.end;
             let (row, params) = (&mut pair.row[block.clone()], &pair.params[block.clone()]);
             let count = mend(row, params, blend, on, block.start, marks.as_deref_mut());
@@ -134,14 +135,17 @@ fn each<S: Shadow, P: Param>(
 
 /// Writes the new averages from element `at` on, up to a block in which not all of them are finite: that is left as it is, and
 /// its elements are named.
+///
+/// # Safety
+/// The pair must have at least `at` elements.
 #[inline(always)]
-fn blocks<S: Shadow, P: Param>(
+unsafe fn blocks<S: Shadow, P: Param>(
     Pair { row, params, .. }: &mut Pair<'_, S, P>,
     at: usize,
     value: impl Fn(S, S) -> S + Copy,
 ) -> Result<(), Range<usize>> {
     let both = (row.as_mut_ptr(), params.as_ptr(), row.len());
-    // SAFETY: the pair borrows as many elements of both, as `Pair::new` has asked.
+    // SAFETY: the pair borrows as many elements of both, as `Pair::new` has asked, and the caller says the rest.
     unsafe {
         let at = whole::<S, P, BLOCK>(both, at, value)?;
         let at = whole::<S, P, LANES>(both, at, value)?;
@@ -154,7 +158,8 @@ fn blocks<S: Shadow, P: Param>(
 /// one length, as counting what is left of two slices takes half as long as to average a short block.
 ///
 /// # Safety
-/// The row and the parameters must have so many elements, and nobody else may look at those of the row.
+/// The row and the parameters must have so many elements, of which `at` is at most the number, and nobody else may look at those
+/// of the row.
 #[inline(always)]
 unsafe fn whole<S: Shadow, P: Param, const N: usize>(
     (row, params, length): (*mut S, *const P, usize),

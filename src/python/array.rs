@@ -175,7 +175,7 @@ impl Tensor {
         read
     }
 
-    /// Reads an object again that mostly is what it was: a plain array, laid out as before. Says whether it is, and keeps what
+    /// Reads an object again that mostly is what it was: a plain array, laid out and writeable as before. Says whether it is, and keeps what
     /// was read only then. This runs no Python code, and takes no reference.
     ///
     /// # Safety
@@ -236,7 +236,7 @@ impl Tensor {
         }
     }
 
-    /// Looks at an array that is not laid out as it was.
+    /// Looks at an array that is not laid out as it was, or has other flags.
     #[cold]
     fn read_anew<'n>(
         &mut self,
@@ -318,7 +318,9 @@ impl Tensor {
 #[cold]
 fn layout(dtype: DType, shape: &[usize], strides: &[isize]) -> Result<Layout, &'static str> {
     let size = dtype.size() as isize;
-    if shape.iter().zip(strides).any(|(&extent, &bytes)| extent > 1 && bytes % size != 0) {
+    // Without elements nothing is stepped along, and NumPy calls any strides contiguous.
+    let mut steps = shape.iter().zip(strides).filter(|&(&extent, _)| extent > 1 && !shape.contains(&0));
+    if steps.any(|(_, &bytes)| bytes % size != 0) {
         return Err("has strides that are not multiples of its element size: copy it with np.array(...)");
     }
     let strides: SmallVec<[isize; 6]> = strides.iter().map(|&bytes| bytes / size).collect();

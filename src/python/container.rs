@@ -123,7 +123,7 @@ impl Container {
         }
         // SAFETY: the interpreter is held.
         let class = unsafe { get_type_object(py, NpyTypes::PyArray_Type) };
-        // SAFETY: the container keeps alive what it holds, as nothing else runs.
+        // SAFETY: the container keeps alive what it holds, as nothing else runs. A dict holds no null.
         let recall = |tensor: &mut Tensor, object: *mut PyObject| unsafe { tensor.recall(py, object, class) };
         // Null is where a list or tuple holds nothing.
         let recall_entry = |tensor: &mut Tensor, entry: *mut PyObject| !entry.is_null() && recall(tensor, entry);

@@ -21,14 +21,15 @@ pub const WRITEABLE: u16 = NPY_ARRAY_WRITEABLE as u16;
 pub struct Fields<'a>(&'a PyArrayObject_fields);
 
 impl<'a> Fields<'a> {
+    /// Those of an array, to be forgotten before any Python code runs.
     #[inline]
     pub fn of(array: &'a Bound<'_, PyUntypedArray>) -> Self {
-        // SAFETY: it is an array, and borrowed.
+        // SAFETY: it is an array, and borrowed; the caller has the interpreter.
         unsafe { Self::at(array.as_ptr()) }
     }
 
     /// # Safety
-    /// An array has to be there, alive for 'a.
+    /// An array has to be there, alive for 'a, which nothing changes meanwhile: no Python code may run.
     #[inline(always)]
     pub unsafe fn at(object: *mut PyObject) -> Self {
         // SAFETY: the caller says so.
