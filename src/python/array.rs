@@ -2,6 +2,7 @@
 
 use super::fields::{ALIGNED, CONTIGUOUS, Fields, WRITEABLE};
 use super::numbers::{NONE, dtype, settle_dtype};
+use super::snapshot::is_snapshot;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::Layout;
@@ -188,7 +189,7 @@ impl Tensor {
         }
         // SAFETY: an array was just found there.
         let fields = unsafe { Fields::at(object) };
-        !fields.is_average(py) && self.take(fields)
+        !is_snapshot(py, fields) && self.take(fields)
     }
 
     #[inline]
@@ -199,7 +200,7 @@ impl Tensor {
         role: Role,
     ) -> Result<(), Unfit> {
         let fields = Fields::of(array);
-        if role == Role::Parameter && fields.is_average(array.py()) {
+        if role == Role::Parameter && is_snapshot(array.py(), fields) {
             let problem = "is a view of an average, which would be averaged into itself: give the parameter, or a copy";
             return Err(Error::Layout { index: None, name: name().to_owned(), problem: problem.to_owned() }.into());
         }
@@ -257,8 +258,8 @@ impl Tensor {
         self.layout = layout(dtype, fields.shape(), fields.strides()).map_err(refuse)?;
         self.dtype = dtype;
         (self.number, self.order) = called;
-        self.flags = fields.flags();
-        debug_assert!(self.layout.is_contiguous() || self.flags & CONTIGUOUS == 0);
+        // `take` goes by what the flag says, and so by nothing that was not found to be true here.
+        self.flags = fields.flags() & if self.layout.is_contiguous() { !0 } else { !CONTIGUOUS };
         self.place(fields);
         Ok(())
     }

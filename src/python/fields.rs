@@ -1,13 +1,15 @@
 //! What NumPy's struct of an array says, read as it is: no Python code runs, and no reference is taken.
 
-use super::numbers::Called;
-use super::snapshot::is_snapshot;
 use numpy::PyUntypedArray;
 use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, NPY_ARRAY_WRITEABLE};
 use numpy::npyffi::{PyArrayObject, PyArrayObject_fields};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
+use std::ffi::{c_char, c_int};
 use std::ptr::NonNull;
+
+/// What NumPy calls a dtype: its number and byte order.
+pub type Called = (c_int, c_char);
 
 /// The array can be read and written with instructions for its dtype.
 pub const ALIGNED: u16 = NPY_ARRAY_ALIGNED as u16;
@@ -61,11 +63,10 @@ impl<'a> Fields<'a> {
         self.0.data.cast() == data.as_ptr()
     }
 
-    /// Whether its memory is that of an average.
-    #[inline]
-    pub fn is_average(self, py: Python<'_>) -> bool {
-        // SAFETY: the array is alive.
-        !self.0.base.is_null() && unsafe { is_snapshot(py, self.0.base) }
+    /// What keeps its memory alive, if that is not its own.
+    #[inline(always)]
+    pub fn base(self) -> Option<NonNull<PyObject>> {
+        NonNull::new(self.0.base)
     }
 
     /// The extent of its only axis, if it has one.

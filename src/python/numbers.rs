@@ -1,13 +1,11 @@
 //! What NumPy calls dtypes: numbers, of which that of bfloat16 is known once it was met.
 
+use super::fields::{Called, Fields};
 use crate::dtype::DType;
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
-
-/// A dtype's number and byte order.
-pub type Called = (c_int, c_char);
 
 /// NumPy's numbers of its types. Of two C types of one width, `long` comes first: it is what NumPy calls by the width.
 const NUMBERS: [(c_int, DType); 14] = {
@@ -61,8 +59,7 @@ const REGISTERED: c_int = 256;
 /// Makes sure that bfloat16 is known by its number if this array is of it.
 #[inline]
 pub fn settle_dtype(array: &Bound<'_, PyUntypedArray>) {
-    // SAFETY: an array always has a descriptor.
-    let number = unsafe { (*(*array.as_array_ptr()).fields.descr).fields.type_num };
+    let (number, _) = Fields::of(array).called();
     if number >= REGISTERED && number != BFLOAT16.load(Relaxed) {
         meet(&array.dtype());
     }

@@ -1,13 +1,15 @@
 //! A read-only array over the memory of an average, and how it is known when it comes back.
 
+use super::fields::Fields;
 use super::numbers::number;
 use crate::engine::Buffer;
+use numpy::PyUntypedArray;
 use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object};
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 use std::ffi::c_int;
+use std::ptr::NonNull;
 
 /// Keeps the memory of a snapshot alive. It is the base of the array, and being no array itself it keeps NumPy from
 /// ever making that array writable.
@@ -16,21 +18,23 @@ pub struct Snapshot {
     buffer: Buffer,
 }
 
-/// Whether memory is that of a snapshot, seen from the base of an array: directly, or through any number of views.
-///
-/// # Safety
-/// An array that is alive has to have this base.
-pub unsafe fn is_snapshot(py: Python<'_>, base: *mut PyObject) -> bool {
-    let mut base = base;
-    // SAFETY: an array keeps its base alive, and that one its own, while the first array is borrowed.
-    while let Some(object) = unsafe { Bound::from_borrowed_ptr_or_opt(py, base) } {
-        match object.cast::<PyUntypedArray>() {
-            // SAFETY: an array was just found there.
-            Ok(array) => base = unsafe { (*array.as_array_ptr()).fields.base },
-            Err(_) => return object.is_instance_of::<Snapshot>(),
+/// Whether an array's memory is that of a snapshot: directly, or through any number of views.
+#[inline]
+pub fn is_snapshot(py: Python<'_>, array: Fields<'_>) -> bool {
+    array.base().is_some_and(|base| keeps_snapshot(py, base))
+}
+
+/// The same of what keeps the memory of an array alive. Without recursion, as a chain of views may be long.
+fn keeps_snapshot(py: Python<'_>, mut base: NonNull<PyObject>) -> bool {
+    loop {
+        // SAFETY: an array keeps its base alive, and that one its own, while the first array is borrowed.
+        let object = unsafe { Bound::from_borrowed_ptr(py, base.as_ptr()) };
+        let Ok(array) = object.cast::<PyUntypedArray>() else { return object.is_instance_of::<Snapshot>() };
+        match Fields::of(array).base() {
+            Some(next) => base = next,
+            None => return false,
         }
     }
-    false
 }
 
 /// A read-only array over the memory of a buffer; nothing is copied.

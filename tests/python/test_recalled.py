@@ -122,15 +122,20 @@ def outcome(update: Callable[[], None]) -> str:
     return "done"
 
 
-def agree(ema: EMA, twin: EMA, params: Dict | list[Array] | tuple[Array, ...]) -> str:
-    """What an update says, which is what it says to the twin; and the averages of both are the same."""
-    said = outcome(ema.update)
-    assert said == outcome(lambda: twin.update(params))
+def same_state(ema: EMA, twin: EMA) -> None:
+    """Asserts that both count the same and have the same averages."""
     assert (ema.step, ema.num_updates, ema.skipped) == (twin.step, twin.num_updates, twin.skipped)
     for horizon in range(len(ema.decays)):
         averages, expected = ema.averages(horizon), twin.averages(horizon)
         assert averages.keys() == expected.keys()
         assert all(same_bits(average, expected[name]) for name, average in averages.items())
+
+
+def agree(ema: EMA, twin: EMA, params: Dict | list[Array] | tuple[Array, ...]) -> str:
+    """What an update says, which is what it says to the twin; and the averages of both are the same."""
+    said = outcome(ema.update)
+    assert said == outcome(lambda: twin.update(params))
+    same_state(ema, twin)
     return said
 
 
@@ -154,9 +159,7 @@ def test_a_change_is_seen_at_once_and_for_as_long_as_it_is_there(change: Callabl
     change(params)
     first = agree(ema, twin, params)
     assert outcome(lambda: fresh.update(params)) == first
-    found, expected = ema.averages(), fresh.averages()
-    assert found.keys() == expected.keys()
-    assert all(same_bits(average, expected[name]) for name, average in found.items())
+    same_state(ema, fresh)
     assert agree(ema, twin, params) == first
     params.clear()
     params.update(before)
