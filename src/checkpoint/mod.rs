@@ -11,6 +11,7 @@
 
 mod atomic;
 mod document;
+mod early;
 mod fill;
 mod header;
 mod problem;

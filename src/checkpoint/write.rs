@@ -2,6 +2,7 @@
 
 use super::atomic::Draft;
 use super::document::{self, kept};
+use super::early::early;
 use super::header::{self, Entry};
 use super::problem::{Result, content};
 use super::watch::{Watch, look};
@@ -34,7 +35,7 @@ pub fn draft(
         .collect();
     let order = header::order(&entries);
     let draft = Draft::new(target)?;
-    let mut file = BufWriter::with_capacity(1 << 20, draft.file());
+    let mut file = BufWriter::with_capacity(1 << 20, early(draft.file()));
     let document = document::write(ledger, horizon, rounded_to, set);
     header::write(&mut file, order.iter().map(|&index| &entries[index]), &document)?;
     for index in order {
