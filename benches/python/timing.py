@@ -16,7 +16,7 @@ PAUSE = 0.008
 SAMPLE = 2e-3
 # Samples that are not counted come first: caches, page tables and the threads of either side are in use after them.
 WARM_UP = 3
-# A row of seconds has few pairs in its time; the median of so many is no single one's.
+# A row of seconds has few pairs in its time and is given more: no single one moves the median of so many far.
 FEWEST, MOST = 11, 201
 
 

@@ -1,8 +1,8 @@
 //! A file whose beginning goes to the disk while the rest is written.
 //!
 //! A system keeps what is written in memory until it is told to bring it to the disk, which then has everything to do at
-//! once, after it has had nothing to do. The advice that a stretch will not be read soon has Linux begin with it, on any
-//! file system and without waiting; of what has arrived by then, its memory may be used for something else. Nothing is lost
+//! once, after it has had nothing to do. The advice that a stretch will not be read soon has Linux begin with it where there
+//! is a disk, and nobody waits for it to arrive; its memory is then the first to be used for something else. Nothing is lost
 //! where advice is not heeded: the file is brought to the disk as a whole in the end.
 
 use std::fs::File;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_what_was_written_though_the_disk_began_with_it() {
+    fn the_advice_does_a_file_no_harm() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..70 << 20).map(|at: u32| (at % 251) as u8).collect();
