@@ -21,7 +21,8 @@ pub struct Early<W, T> {
 
 /// Writes to a file that is still empty.
 pub fn early(file: &File) -> Early<&File, impl FnMut(u64, u64)> {
-    Early::new(file, |from, bytes| begin(file, from, bytes))
+    // What goes wrong with the disk is heard of when the whole file is brought there.
+    Early::new(file, |from, bytes| drop(begin(file, from, bytes)))
 }
 
 impl<W, T: FnMut(u64, u64)> Early<W, T> {
@@ -47,15 +48,17 @@ impl<W: Write, T: FnMut(u64, u64)> Write for Early<W, T> {
     }
 }
 
-/// Has the disk begin with a stretch. What goes wrong with it is heard of when the whole file is brought there.
+/// Has the disk begin with a stretch.
 #[cfg(target_os = "linux")]
-fn begin(file: &File, from: u64, bytes: u64) {
+fn begin(file: &File, from: u64, bytes: u64) -> io::Result<()> {
     use rustix::fs::{Advice, fadvise};
-    let _ = fadvise(file, from, std::num::NonZeroU64::new(bytes), Advice::DontNeed);
+    Ok(fadvise(file, from, std::num::NonZeroU64::new(bytes), Advice::DontNeed)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn begin(_: &File, _: u64, _: u64) {}
+fn begin(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_does_a_file_no_harm() {
+    fn the_advice_is_taken_and_does_a_file_no_harm() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..70 << 20).map(|at: u32| (at % 251) as u8).collect();
@@ -102,6 +105,7 @@ mod tests {
         let mut writer = early(&file);
         bytes.chunks(16 << 20).for_each(|piece| writer.write_all(piece).unwrap());
         writer.flush().unwrap();
+        begin(&file, 0, bytes.len() as u64).unwrap();
         assert!(std::fs::read(&path).unwrap() == bytes);
     }
 }

@@ -57,8 +57,9 @@ impl Pass {
         }
     }
 
-    /// Averages, in one call of the kernels for every `ALIKE` of them, the first tensors of a range, as far as they are of the same dtypes and lie in one
-    /// piece; gives their number. With small ones, what is done for each counts more than what is done for each element.
+    /// Averages, in one call of the kernels for every `ALIKE` of them, the first tensors of a range, as far as they are of the
+    /// same dtypes and lie in one piece; gives their number. With small ones, what is done for each counts more than what is
+    /// done for each element.
     fn alike<'v>(
         &self,
         range: Range<usize>,

@@ -158,8 +158,8 @@ unsafe fn blocks<S: Shadow, P: Param>(
 /// one length, as counting what is left of two slices takes half as long as to average a short block.
 ///
 /// # Safety
-/// The row and the parameters must have so many elements, of which `at` is at most the number, and nobody else may look at those
-/// of the row.
+/// The row and the parameters must have so many elements, of which `at` is at most the number, and nobody else may look at
+/// those of the row.
 #[inline(always)]
 unsafe fn whole<S: Shadow, P: Param, const N: usize>(
     (row, params, length): (*mut S, *const P, usize),

@@ -176,8 +176,8 @@ impl Tensor {
         read
     }
 
-    /// Reads an object again that mostly is what it was: a plain array, laid out and writeable as before. Says whether it is, and keeps what
-    /// was read only then. This runs no Python code, and takes no reference.
+    /// Reads an object again that mostly is what it was: a plain array, laid out and writeable as before. Says whether it is,
+    /// and keeps what was read only then. This runs no Python code, and takes no reference.
     ///
     /// # Safety
     /// The object has to be a live one, while `class` is NumPy's class of arrays.
